@@ -1,0 +1,1 @@
+"""Environments: tasks, rules and verifiers behind the Gymnasium interface."""

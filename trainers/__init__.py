@@ -1,0 +1,1 @@
+"""Trainers: episodes become better weights; one file per algorithm over a shared core."""
