@@ -1,1 +1,1 @@
-"""The report page: what it holds (``content.py``) and how it looks (the HTML, CSS and JavaScript beside it)."""
+"""The report page: what it holds (``content.py``) and how it looks (HTML, CSS and JavaScript beside it)."""
