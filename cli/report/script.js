@@ -311,7 +311,8 @@ const browser = {
       section.append(element("div", { class: "note" }, `This page holds ${grouped(data.episodes.length)} of ${grouped(data.total_episodes)} episodes, spread evenly over all of them; \`palaestra view --episodes N\` takes more.`));
     }
     section.append(element("div", { class: "tools" }, this.search, ...this.outcomes, ...this.selects, order, this.count),
-      element("div", { class: "card browser" }, this.list, this.talk));
+      element("div", { class: "card browser" }, this.list, this.talk),
+      element("p", { class: "muted" }, "The keys j and k go down and up the list. A darker token was less likely; its probability shows when the pointer is on it."));
     section.hidden = false;
     document.addEventListener("keydown", (event) => this.key(event));
     this.refresh();

@@ -1,0 +1,304 @@
+"""The report page: it holds what it was made from, whatever the texts are, and stays of bearable size."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from palaestra.agents.episode import Episode, EpisodeWriter, Turn
+from palaestra.cli.report.content import choose, content, contestants, curves, finite, wilson
+from palaestra.cli.view import render, write_report
+from palaestra.errors import DataError, OptionError, StorageError
+
+REPOSITORY = Path(__file__).parent.parent
+HOSTILE = "a </script><script>document.title='owned'</script> <!-- <b>&amp; {{style}} \u2028 é 🙂"
+
+
+def make_episode(
+    number: int, *, outcome: str = "terminated", success: bool = True, text: str = "You see a door."
+) -> Episode:
+    turn = Turn(text, [1, 2, 3], 0, [4, 5], [-0.1, -2.0], "open door", reward=float(success))
+    return Episode(
+        env_id="palaestra/Door-v0",
+        task_id=f"task-{number}",
+        goal="Open the door.",
+        seed=number,
+        policy="tiny",
+        agent="react",
+        scenario="doors" if number % 2 else "windows",
+        turns=[turn],
+        reward=float(success),
+        success=success,
+        outcome=outcome,  # pyright: ignore[reportArgumentType]
+        failure="WorkerError: the worker died" if outcome == "failed" else "",
+        final_observation="It is open.",
+    )
+
+
+def write_episodes(path: Path, episodes: list[Episode]) -> Path:
+    with EpisodeWriter(path) as writer:
+        for episode in episodes:
+            writer.write(episode)
+    return path
+
+
+class Page(HTMLParser):
+    """Reads a page as a browser would split it: elements, and the text of its data element."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.scripts = 0
+        self.addresses: list[str] = []
+        self.text = ""
+        self._inside = False
+        self.feed(page.read_text(encoding="utf-8"))
+        self.data = json.loads(self.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.scripts += tag == "script"
+        self._inside = ("id", "data") in attrs
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.text += data
+
+
+@pytest.fixture
+def run_directory(tmp_path: Path) -> Path:
+    run = tmp_path / "grpo-7"
+    write_episodes(run / "episodes" / "train.jsonl", [make_episode(i, success=i % 3 > 0) for i in range(12)])
+    rows = [{"step": i, "loss": 1 / (i + 1), "reward/mean": i / 10, "note": "text"} for i in range(10)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (run / "config.json").write_text(json.dumps({"env_id": "palaestra/Door-v0", "learner": {"rate": 0.1}}))
+    return run
+
+
+def test_a_run_directory_becomes_a_page_with_everything_in_it(run_directory: Path) -> None:
+    page = Page(write_report(run_directory))
+    assert page.data["title"] == "grpo-7"
+    assert page.data["kind"] == "training run"
+    assert page.data["config"] == {"env_id": "palaestra/Door-v0", "learner.rate": 0.1}
+    assert [curve["name"] for curve in page.data["curves"]] == ["reward/mean", "loss"]
+    assert page.data["curves"][1]["y"][1] == 0.5
+    assert [episode["id"] for episode in page.data["episodes"]] == [f"task-{i}" for i in range(12)]
+    assert page.data["episodes"][0]["turns"][0]["l"] == [-0.1, -2.0]
+    assert page.data["contestants"][0]["success"] == pytest.approx(8 / 12)
+
+
+def test_the_page_needs_no_network(run_directory: Path) -> None:
+    page = Page(write_report(run_directory))
+    assert page.addresses == []
+    assert page.scripts == 2
+
+
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
+    file = write_episodes(tmp_path / "episodes.jsonl", [make_episode(1, text=HOSTILE)])
+    page = Page(write_report(file, tmp_path / "page.html"))
+    assert page.scripts == 2
+    assert page.data["episodes"][0]["turns"][0]["o"] == HOSTILE
+
+
+def test_a_hostile_folder_name_is_escaped(tmp_path: Path) -> None:
+    folder = tmp_path / "<script>x"
+    write_episodes(folder / "episodes.jsonl", [make_episode(1)])
+    assert Page(write_report(folder)).scripts == 2
+
+
+def test_a_lone_surrogate_does_not_break_the_page(tmp_path: Path) -> None:
+    line = make_episode(1, text="MARK").to_json().replace("MARK", "\\ud800")
+    (tmp_path / "episodes.jsonl").write_text(line + "\n")
+    assert Page(write_report(tmp_path)).data["episodes"][0]["turns"][0]["o"] == "?"
+
+
+def test_a_benchmark_shows_the_measured_results(tmp_path: Path) -> None:
+    row = {
+        "name": "expert",
+        "success": 1.0,
+        "interval": [0.9, 1.0],
+        "steps": 3.0,
+        "tokens": 0,
+        "seconds": 0.1,
+        "failures": 0,
+        "by_scenario": {},
+    }
+    panel = {"name": "doors", "digest": "abc", "size": 40}
+    (tmp_path / "results.json").write_text(json.dumps({"panel": panel, "contestants": [row]}))
+    write_episodes(tmp_path / "episodes-expert.jsonl", [make_episode(1)])
+    data = Page(write_report(tmp_path)).data
+    assert data["kind"] == "benchmark"
+    assert data["contestants"] == [row]
+    assert data["panel"] == panel
+    assert data["measured"]
+    assert data["episodes"][0]["source"] == "episodes-expert"
+
+
+def test_failed_episodes_count_in_no_rate_and_are_never_dropped(tmp_path: Path) -> None:
+    episodes = [
+        make_episode(i, outcome="failed", success=False) if i == 33 else make_episode(i) for i in range(100)
+    ]
+    data = content(write_episodes(tmp_path / "e.jsonl", episodes), max_episodes=10)
+    assert len(data["episodes"]) == 10
+    assert data["total_episodes"] == 100
+    assert [episode["failure"] for episode in data["episodes"] if episode["outcome"] == "failed"] == [
+        "WorkerError: the worker died"
+    ]
+    assert data["contestants"][0]["failures"] == 1
+    assert data["contestants"][0]["success"] == 1.0
+
+
+def test_episodes_are_chosen_evenly_and_in_order() -> None:
+    places = [(Path("f"), i, False) for i in range(1000)]
+    chosen = [offset for _, offset, _ in choose(places, 10)]
+    assert chosen == list(range(0, 1000, 100))
+    assert len(choose([(Path("f"), i, True) for i in range(1000)], 10)) == 10
+
+
+def test_five_hundred_long_episodes_stay_below_ten_megabytes(tmp_path: Path) -> None:
+    turns = [Turn("x" * 600, [1] * 50, 0, list(range(12)), [-0.5] * 12, "go to cabinet 1") for _ in range(50)]
+    episode = make_episode(1)
+    episode.turns = turns
+    page = write_report(write_episodes(tmp_path / "e.jsonl", [episode] * 500))
+    assert page.stat().st_size < 10_000_000
+    data = Page(page).data
+    assert 0 < len(data["episodes"]) < 500
+    assert any("too large" in note for note in data["notes"])
+
+
+def test_a_broken_line_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
+    file = write_episodes(tmp_path / "e.jsonl", [make_episode(i) for i in range(3)])
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(lines[0] + b'{"schema": 1, "tur\n' + lines[1] + lines[2][:50])
+    data = content(file, 500)
+    assert [episode["id"] for episode in data["episodes"]] == ["task-0", "task-1"]
+    assert "1 episodes cannot be read" in data["notes"][0]
+
+
+def test_broken_metrics_and_config_are_named_and_the_rest_is_shown(run_directory: Path) -> None:
+    with (run_directory / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 10, "loss": NaN}\n[1]\n{"step": 11, "lo')
+    (run_directory / "config.json").write_text("{")
+    data = content(run_directory, 500)
+    assert "config.json cannot be read" in " ".join(data["notes"])
+    assert "2 lines of metrics.jsonl" in " ".join(data["notes"])
+    assert len(data["curves"][1]["x"]) == 10
+    render(data)
+
+
+@pytest.mark.parametrize("what", ["missing", "empty folder", "binary"])
+def test_nothing_to_show_is_a_typed_error(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "thing"
+    if what == "empty folder":
+        path.mkdir()
+    elif what == "binary":
+        path.write_bytes(os.urandom(2000) + b"\n")
+    with pytest.raises(DataError):
+        write_report(path)
+    assert not list(tmp_path.glob("*.html"))
+
+
+def test_options_are_checked(run_directory: Path) -> None:
+    with pytest.raises(OptionError, match="at least 1"):
+        write_report(run_directory, max_episodes=0)
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(
+    run_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = write_report(run_directory)
+    before = page.read_bytes()
+
+    def full(self: Path, *args: object, **kwargs: object) -> int:
+        self.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(StorageError, match="No space left"):
+        write_report(run_directory)
+    assert page.read_bytes() == before
+    assert not [file for file in run_directory.iterdir() if file.name.startswith(".")]
+
+
+def test_curves_are_thinned_but_keep_the_last_value() -> None:
+    (curve,) = curves([{"step": i, "loss": float(i)} for i in range(5001)])
+    assert len(curve["x"]) <= 1000
+    assert curve["y"][-1] == 5000.0
+    assert curve["stride"] == 6
+
+
+def test_numbers_that_json_does_not_know_become_none() -> None:
+    assert finite({"a": float("nan"), "b": [float("inf"), 1]}) == {"a": None, "b": [None, 1]}
+
+
+def test_wilson_interval() -> None:
+    # Against the closed form for no successes, z² / (n + z²), and its mirror image.
+    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+    assert contestants([]) == []
+
+
+def test_tokens_are_spelt_with_the_tokenizer_of_the_run(run_directory: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    vocabulary = {"<unk>": 0, "open": 4, "door": 5}
+    model = tokenizers.models.WordLevel(vocabulary, unk_token="<unk>")
+    (run_directory / "checkpoints" / "9").mkdir(parents=True)
+    tokenizers.Tokenizer(model).save(str(run_directory / "checkpoints" / "9" / "tokenizer.json"))
+    # "opendoor" does not hold the action "open door": a tokenizer that spells something else is not used.
+    assert content(run_directory, 5)["episodes"][0]["turns"][0]["t"] == ["#4 ", "#5 "]
+    vocabulary = {"<unk>": 0, "open": 4, " door": 5}
+    model = tokenizers.models.WordLevel(vocabulary, unk_token="<unk>")
+    tokenizers.Tokenizer(model).save(str(run_directory / "checkpoints" / "9" / "tokenizer.json"))
+    assert content(run_directory, 5)["episodes"][0]["turns"][0]["t"] == ["open", " door"]
+
+
+def test_the_parts_of_the_page_are_in_the_wheel(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for name in ("palaestra", "envs", "agents", "trainers", "sandboxes", "cli"):
+        shutil.copytree(
+            REPOSITORY / name, tree / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, tree / name)
+    build = "from setuptools import build_meta; print(build_meta.build_wheel('out'))"
+    done = subprocess.run(
+        [sys.executable, "-c", build], cwd=tree, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = (tree / "out").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    for name in ("page.html", "style.css", "script.js", "content.py"):
+        assert f"palaestra/cli/report/{name}" in names
+    assert "palaestra/envs/core.py" in names
+    assert "palaestra/py.typed" in names
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the program chromium")
+def test_a_browser_shows_the_page_and_runs_nothing_of_the_data(run_directory: Path, tmp_path: Path) -> None:
+    write_episodes(run_directory / "episodes" / "train.jsonl", [make_episode(12, text=HOSTILE)])
+    page = write_report(run_directory)
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    done = subprocess.run(
+        ["chromium", *flags, profile, "--enable-logging=stderr", "--dump-dom", f"{page.as_uri()}#episode-12"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "CONSOLE" not in done.stderr
+    assert "<title>grpo-7 · palaestra</title>" in done.stdout
+    assert "document.title='owned'&lt;/script&gt;" in done.stdout
+    assert '<circle class="dot"' in done.stdout
+    assert "13 episodes" in done.stdout
