@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from palaestra.envs.alfworld.game import Facts, Game
 
 NOTHING_HAPPENS = "Nothing happens."
+_ROOM = "You are in the middle of a room. Looking quickly around you, you see "
 
 _HOT, _COOL, _CLEAN, _SLICED, _TOGGLED = 1, 2, 4, 8, 16
 _BITS = {"isHot": _HOT, "isCool": _COOL, "isClean": _CLEAN, "isSliced": _SLICED, "isToggled": _TOGGLED}
@@ -150,7 +151,7 @@ class World:
         self.start_open = [item.opened for item in self.receptacles]
 
     def _inner_texts(self, facts: Facts) -> None:
-        """What ``examine`` says of a bowl or box: its content never changes, whatever is done to it."""
+        """Write down what ``examine`` says of a bowl or box: its content never changes, whatever is done."""
         inside: dict[str, list[int]] = {
             item.id: [] for item in facts.objects if "isReceptacleObject" in item.abilities
         }
@@ -336,7 +337,8 @@ class FastEngine:
         self.places[thing] = self.places[thing] - {self.here}
         self.taken = self.taken | {(thing, receptacle)}
         self._changed(receptacle)
-        return f"You pick up the {self.world.object_names[thing]} from the {self.world.receptacle_names[receptacle]}."
+        world = self.world
+        return f"You pick up the {world.object_names[thing]} from the {world.receptacle_names[receptacle]}."
 
     def _put(self, thing: int, receptacle: int) -> str:
         self.contents[receptacle] = tuple(sorted({thing, *self.contents[receptacle]}))
@@ -376,10 +378,7 @@ class FastEngine:
 
     def _introduction(self) -> str:
         seen = listing(self.world.receptacle_names)
-        return (
-            "-= Welcome to TextWorld, ALFRED! =-\n\nYou are in the middle of a room. Looking quickly around you, "
-            f"you see {seen}.\n\nYour task is to: {self.world.game.task}"
-        )
+        return f"-= Welcome to TextWorld, ALFRED! =-\n\n{_ROOM}{seen}.\n\nYour task is to: {self.world.game.task}"
 
     def _receptacle_text(self, receptacle: int) -> str:
         text = self._texts.get(receptacle)
@@ -427,13 +426,13 @@ class FastEngine:
         world, here = self.world, self.here
         near = world.at_location[here]
         if not near:
-            return "You are in the middle of a room. Looking quickly around you, you see nothing."
+            return f"{_ROOM}nothing."
         names = [world.receptacle_names[receptacle] for receptacle in near]
         facing = names[0] if len(names) == 1 else ", ".join(names[:-1]) + ", and " + names[-1]
-        floor = [
-            thing for thing, holder in sorted(self.taken) if here in self.places[thing] and holder in near
-        ]
-        return f"You are facing the {facing}. Next to it, you see {listing([world.object_names[t] for t in floor])}."
+        taken = sorted(self.taken)
+        floor = [thing for thing, holder in taken if here in self.places[thing] and holder in near]
+        seen = listing([world.object_names[thing] for thing in floor])
+        return f"You are facing the {facing}. Next to it, you see {seen}."
 
     # ---- the goal ----------------------------------------------------------------------------------------
 

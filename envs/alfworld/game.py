@@ -62,7 +62,7 @@ _LIGHT_GOAL = (
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What must hold: ``object`` and ``target`` are types; the target of ``look_at_obj_in_light`` is a lamp."""
+    """What must hold: ``object`` and ``target`` are types; that of ``look_at_obj_in_light`` is a lamp's."""
 
     task_type: str
     object: str
@@ -257,7 +257,7 @@ _PATTERNS: dict[str, list[re.Pattern[str]]] = {}
 
 
 def _goal_patterns(task_type: str) -> list[re.Pattern[str]]:
-    """The written form of a goal, and the official one of pick_and_place_simple, which orders it otherwise."""
+    """Return the written form of a goal, and the official other order of ``pick_and_place_simple``."""
     if task_type not in _PATTERNS:
         texts = [Goal(task_type, "OBJECT", "TARGET").pddl()]
         if task_type == "pick_and_place_simple":
