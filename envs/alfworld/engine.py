@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from palaestra.envs.alfworld.game import Facts, Game
 
 NOTHING_HAPPENS = "Nothing happens."
+_WELCOME = "-= Welcome to TextWorld, ALFRED! =-"
 _ROOM = "You are in the middle of a room. Looking quickly around you, you see "
 
 _HOT, _COOL, _CLEAN, _SLICED, _TOGGLED = 1, 2, 4, 8, 16
@@ -378,7 +379,7 @@ class FastEngine:
 
     def _introduction(self) -> str:
         seen = listing(self.world.receptacle_names)
-        return f"-= Welcome to TextWorld, ALFRED! =-\n\n{_ROOM}{seen}.\n\nYour task is to: {self.world.game.task}"
+        return f"{_WELCOME}\n\n{_ROOM}{seen}.\n\nYour task is to: {self.world.game.task}"
 
     def _receptacle_text(self, receptacle: int) -> str:
         text = self._texts.get(receptacle)

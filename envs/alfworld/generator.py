@@ -1,9 +1,7 @@
 """An endless supply of new ALFWorld games, solvable by construction.
 
 A game is a room (kitchen, living room, bedroom or bathroom) with furniture, things that lie where their kind
-may lie, and one of the six tasks. Which kind of thing fits which furniture, what can be heated and how often a
-kind of furniture occurs are facts counted in the official games. Everything lies where it may be put back, so
-that no state is a dead end.
+may lie, and one of the six tasks. Everything lies where it may be put back, so that no state is a dead end.
 """
 
 from __future__ import annotations
@@ -11,185 +9,31 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
 from palaestra.envs.alfworld.game import TASK_TYPES, WORDINGS, Facts, Game, Goal, Object, Receptacle
+from palaestra.envs.alfworld.rooms import (
+    CLEANABLE,
+    COOLABLE,
+    FITS,
+    HEATABLE,
+    HOLDERS,
+    LAMP,
+    LAMP_PLACES,
+    OPENABLE,
+    ROOMS,
+    SLICEABLE,
+    Room,
+)
 from palaestra.envs.core import Task, TaskSet
 from palaestra.errors import OptionError, UnknownNameError
 
 GENERATED_SPLITS = ("train", "valid_seen", "valid_unseen", "test")
 SCALES = ("full", "small")
 
-_FITS_TEXT = """
-ArmChair: Book Box CellPhone Cloth CreditCard KeyChain Laptop Newspaper Pillow RemoteControl
-BathtubBasin: Cloth DishSponge HandTowel SoapBar
-Bed: BaseballBat BasketBall Book CellPhone Laptop Pillow TennisRacket
-Cabinet: Book Bowl Box CD Candle Cloth Cup DishSponge Glassbottle HandTowel Kettle Ladle Mug Newspaper Pan
- PepperShaker Plate Plunger Pot SaltShaker SoapBar SoapBottle SprayBottle TissueBox ToiletPaper Vase
- WateringCan WineBottle
-Cart: Candle Cloth DishSponge HandTowel Plunger SoapBar SoapBottle SprayBottle TissueBox ToiletPaper
-CoffeeMachine: Mug
-CoffeeTable: Book Bowl Box Candle CellPhone CreditCard KeyChain Laptop Newspaper Pen Pencil Plate
- RemoteControl Statue TissueBox Vase Watch WateringCan
-CounterTop: AlarmClock Apple Book Bowl Bread ButterKnife CD Candle CellPhone Cloth CreditCard Cup DishSponge
- Egg Fork Glassbottle HandTowel Kettle KeyChain Knife Ladle Laptop Lettuce Mug Pan Pen Pencil PepperShaker
- Plate Pot Potato RemoteControl SaltShaker SoapBar SoapBottle Spatula Spoon SprayBottle Statue TissueBox
- ToiletPaper Tomato Vase WineBottle
-Desk: AlarmClock BasketBall Book Bowl Box CD CellPhone Cloth CreditCard KeyChain Laptop Mug Pen Pencil
- RemoteControl Statue TennisRacket TissueBox Vase Watch WateringCan
-DiningTable: AlarmClock Apple BaseballBat BasketBall Book Bowl Box Bread ButterKnife CD Candle CellPhone
- Cloth CreditCard Cup DishSponge Egg Fork Glassbottle Kettle KeyChain Knife Ladle Laptop Lettuce Mug
- Newspaper Pan Pen Pencil PepperShaker Plate Pot Potato RemoteControl SaltShaker SoapBottle Spatula Spoon
- SprayBottle Statue TennisRacket TissueBox Tomato Vase Watch WateringCan WineBottle
-Drawer: Book ButterKnife CD Candle CellPhone Cloth CreditCard DishSponge Fork HandTowel KeyChain Knife Ladle
- Newspaper Pen Pencil PepperShaker RemoteControl SaltShaker SoapBar SoapBottle Spatula Spoon SprayBottle
- TissueBox ToiletPaper Watch WateringCan
-Dresser: AlarmClock BasketBall Book Bowl Box CD Candle CellPhone Cloth CreditCard KeyChain Laptop Mug
- Newspaper Pen Pencil Plate RemoteControl SprayBottle Statue TennisRacket TissueBox ToiletPaper Vase Watch
- WateringCan
-Fridge: Apple Bowl Bread Cup Egg Glassbottle Lettuce Mug Pan Plate Pot Potato Tomato WineBottle
-GarbageCan: Apple Bread CD Cloth DishSponge Egg HandTowel Lettuce Newspaper Pen Pencil Potato SoapBar
- SoapBottle SprayBottle TissueBox ToiletPaper Tomato WineBottle
-HandTowelHolder: HandTowel
-LaundryHamper: Cloth
-Microwave: Apple Bowl Bread Cup Egg Glassbottle Mug Plate Potato Tomato
-Ottoman: Book Box CellPhone CreditCard KeyChain Laptop Newspaper Pillow RemoteControl
-Safe: CD CellPhone CreditCard KeyChain Statue Vase
-Shelf: AlarmClock Book Bowl Box CD Candle CellPhone Cloth CreditCard Cup DishSponge Glassbottle HandTowel
- Kettle KeyChain Mug Newspaper Pen Pencil PepperShaker Plate Pot RemoteControl SaltShaker SoapBar SoapBottle
- SprayBottle Statue TissueBox ToiletPaper Vase Watch WateringCan WineBottle
-SideTable: AlarmClock Apple BaseballBat BasketBall Book Bowl Box Bread ButterKnife CD Candle CellPhone Cloth
- CreditCard Cup DishSponge Egg Fork HandTowel Kettle KeyChain Knife Laptop Lettuce Mug Newspaper Pan Pen
- Pencil PepperShaker Plate Pot Potato RemoteControl SaltShaker SoapBar SoapBottle Spatula Spoon SprayBottle
- Statue TennisRacket TissueBox ToiletPaper Tomato Vase Watch WateringCan WineBottle
-SinkBasin: Apple Bowl ButterKnife Cloth Cup DishSponge Egg Fork Glassbottle HandTowel Kettle Knife Ladle
- Lettuce Mug Pan Plate Pot Potato SoapBar Spatula Spoon Tomato
-Sofa: Book Box CellPhone CreditCard KeyChain Laptop Newspaper Pillow RemoteControl
-StoveBurner: Kettle Pan Pot
-TVStand: TissueBox
-Toilet: Candle Cloth DishSponge HandTowel SoapBar SoapBottle SprayBottle TissueBox ToiletPaper
-ToiletPaperHanger: ToiletPaper
-TowelHolder: Towel
-"""
-FITS: dict[str, frozenset[str]] = {
-    line.partition(":")[0]: frozenset(line.partition(":")[2].split())
-    for line in _FITS_TEXT.strip().replace("\n ", " ").splitlines()
-}
-"""Receptacle type -> the object types that may be put there, as in the official games."""
-
-HEATABLE = frozenset("Apple Bread Cup Egg Mug Plate Potato Tomato".split())
-COOLABLE = HEATABLE | frozenset("Bowl Lettuce Pan Pot WineBottle".split())
-CLEANABLE = (COOLABLE - {"Bread", "WineBottle"}) | frozenset(
-    "ButterKnife Cloth DishSponge Fork Kettle Knife Ladle SoapBar Spatula Spoon".split()
-)
-SLICEABLE = frozenset("Apple Bread Egg Lettuce Potato Tomato".split())
-HOLDERS = frozenset("Bowl Box Cup Mug Pan Plate Pot".split())
-OPENABLE = frozenset("Cabinet Drawer Fridge Microwave Safe".split())
-LAMP = "DeskLamp"
-LAMP_PLACES = ("Desk", "Dresser", "Shelf", "SideTable", "CoffeeTable")
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """A kind of room: furniture type -> (chance, least, most), and the object types found there."""
-
-    furniture: dict[str, tuple[float, int, int]]
-    things: tuple[str, ...]
-    task_types: tuple[str, ...]
-
-
 _PLACE, _LIGHT, _CLEAN, _HEAT, _COOL, _TWO = TASK_TYPES
-ROOMS: dict[str, Room] = {
-    "kitchen": Room(
-        {
-            "Cabinet": (1.0, 4, 22),
-            "CoffeeMachine": (1.0, 1, 1),
-            "CounterTop": (1.0, 1, 4),
-            "DiningTable": (0.55, 1, 2),
-            "Drawer": (0.96, 1, 9),
-            "Fridge": (1.0, 1, 1),
-            "GarbageCan": (1.0, 1, 1),
-            "Microwave": (1.0, 1, 1),
-            "Shelf": (0.2, 1, 3),
-            "SideTable": (0.2, 1, 1),
-            "SinkBasin": (1.0, 1, 1),
-            "StoveBurner": (1.0, 4, 4),
-            "Toaster": (1.0, 1, 1),
-        },
-        tuple(
-            "Apple Bowl Bread ButterKnife Cup DishSponge Egg Fork Glassbottle Kettle Knife Ladle Lettuce Mug Pan "
-            "PepperShaker Plate Pot Potato SaltShaker SoapBottle Spatula Spoon Tomato WineBottle".split()
-        ),
-        (_PLACE, _CLEAN, _HEAT, _COOL, _TWO),
-    ),
-    "livingroom": Room(
-        {
-            "ArmChair": (0.93, 1, 2),
-            "CoffeeTable": (0.85, 1, 2),
-            "DiningTable": (0.5, 1, 2),
-            "Drawer": (0.78, 1, 8),
-            "Dresser": (0.35, 1, 1),
-            "GarbageCan": (1.0, 1, 1),
-            "Ottoman": (0.2, 1, 1),
-            "Safe": (0.1, 1, 1),
-            "Shelf": (0.37, 1, 8),
-            "SideTable": (0.8, 1, 3),
-            "Sofa": (1.0, 1, 2),
-            "TVStand": (0.45, 1, 1),
-        },
-        tuple(
-            "Book Bowl Box Candle CellPhone CreditCard KeyChain Laptop Newspaper Pen Pencil Pillow Plate "
-            "RemoteControl Statue TissueBox Vase Watch WateringCan".split()
-        ),
-        (_PLACE, _LIGHT, _TWO),
-    ),
-    "bedroom": Room(
-        {
-            "ArmChair": (0.25, 1, 2),
-            "Bed": (1.0, 1, 2),
-            "Cabinet": (0.15, 1, 4),
-            "Desk": (0.7, 1, 2),
-            "DiningTable": (0.15, 1, 1),
-            "Drawer": (0.96, 2, 10),
-            "Dresser": (0.5, 1, 2),
-            "GarbageCan": (1.0, 1, 1),
-            "LaundryHamper": (0.25, 1, 1),
-            "Safe": (0.2, 1, 1),
-            "Shelf": (0.67, 1, 8),
-            "SideTable": (0.7, 1, 2),
-        },
-        tuple(
-            "AlarmClock Book Bowl Box CD CellPhone Cloth CreditCard KeyChain Laptop Mug Pen Pencil Pillow "
-            "RemoteControl Statue TennisRacket TissueBox Vase Watch".split()
-        ),
-        (_PLACE, _LIGHT, _TWO),
-    ),
-    "bathroom": Room(
-        {
-            "BathtubBasin": (0.7, 1, 1),
-            "Cabinet": (0.5, 1, 5),
-            "Cart": (0.15, 1, 1),
-            "CounterTop": (0.85, 1, 2),
-            "Drawer": (0.55, 1, 6),
-            "Dresser": (0.1, 1, 1),
-            "GarbageCan": (1.0, 1, 1),
-            "HandTowelHolder": (1.0, 1, 2),
-            "Shelf": (0.26, 1, 3),
-            "SideTable": (0.1, 1, 1),
-            "SinkBasin": (1.0, 1, 2),
-            "Toilet": (1.0, 1, 1),
-            "ToiletPaperHanger": (1.0, 1, 1),
-            "TowelHolder": (1.0, 1, 2),
-        },
-        tuple(
-            "Candle Cloth DishSponge HandTowel SoapBar SoapBottle SprayBottle TissueBox ToiletPaper Towel".split()
-        ),
-        (_PLACE, _CLEAN, _TWO),
-    ),
-}
-
 _WORDS = {
     _PLACE: ("put a {} in {}.", "put some {} on {}."),
     _LIGHT: ("look at {} under the {}.", "examine the {} with the {}."),
@@ -219,13 +63,13 @@ def pool_of(split: str) -> str:
     return "train" if split == "valid_seen" else split
 
 
-@lru_cache(maxsize=None)
+@cache
 def layouts(kind: str, scale: str, pool: str) -> tuple[Layout, ...]:
     """Return the layouts of one pool; no layout is in two pools, nor in the pools of another kind of room."""
     return _all_layouts(scale)[kind, pool]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _all_layouts(scale: str) -> dict[tuple[str, str], tuple[Layout, ...]]:
     found: dict[tuple[str, str], tuple[Layout, ...]] = {}
     seen: set[Layout] = set()
@@ -290,7 +134,7 @@ def _suits(task_type: str, thing: str, target: str) -> bool:
     return able and thing in FITS.get(target, ()) and target != _TOOLS.get(task_type)
 
 
-@lru_cache(maxsize=None)
+@cache
 def pairs(task_type: str, pool: str) -> frozenset[tuple[str, str]]:
     """Return the goals of one pool: 70 % of all are in train, 15 % each in valid_unseen and in test."""
     everything = all_pairs(task_type)
@@ -308,7 +152,7 @@ class _Plan:
     layouts: tuple[int, ...]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _plans(task_type: str, scale: str, pool: str) -> tuple[_Plan, ...]:
     found: list[_Plan] = []
     for thing, target in sorted(pairs(task_type, pool)):
@@ -414,15 +258,14 @@ def _scatter(
         kinds = [kind for kind in by_kind if kind in _HOMES[thing]]
         if thing == goal.object:
             kinds = [kind for kind in kinds if kind != goal.target]
-        for name in _names(thing, count):
-            found.append(lay(thing, name, kinds, _ABILITIES[thing]))
+        found += [lay(thing, name, kinds, _ABILITIES[thing]) for name in _names(thing, count)]
     lamp_kinds = [kind for kind in LAMP_PLACES if kind in by_kind]
     if goal.task_type == _LIGHT:
         found.append(lay(LAMP, _names(LAMP, 1)[0], lamp_kinds, _LAMP_ABILITIES))
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def _contains(kinds: frozenset[str], things: frozenset[str]) -> frozenset[tuple[str, str]]:
     return frozenset((kind, thing) for kind in kinds for thing in FITS.get(kind, ()) if thing in things)
 
