@@ -18,8 +18,8 @@ NOTHING_HAPPENS = "Nothing happens."
 _WELCOME = "-= Welcome to TextWorld, ALFRED! =-"
 _ROOM = "You are in the middle of a room. Looking quickly around you, you see "
 
-_HOT, _COOL, _CLEAN, _SLICED, _TOGGLED = 1, 2, 4, 8, 16
-_BITS = {"isHot": _HOT, "isCool": _COOL, "isClean": _CLEAN, "isSliced": _SLICED, "isToggled": _TOGGLED}
+HOT, COOL, CLEAN, SLICED, TOGGLED = 1, 2, 4, 8, 16
+_BITS = {"isHot": HOT, "isCool": COOL, "isClean": CLEAN, "isSliced": SLICED, "isToggled": TOGGLED}
 _HELP = """Available commands:
   look:                             look around your current location
   inventory:                        check your current inventory
@@ -174,6 +174,9 @@ class World:
             if item.type == goal.object and (not ability or ability in item.abilities)
         )
         self.goal_bit = _BITS[goal.change[1]] if goal.change else 0
+        self.goal_check = {CLEAN: "object_cleaned", HOT: "object_heated", COOL: "object_cooled"}.get(
+            self.goal_bit, ""
+        )
         self.goal_receptacles = [n for n, kind in enumerate(self.receptacle_types) if kind == goal.target]
         self.goal_lamps = {number for number in self.lamps if self.object_types[number] == goal.target}
         self.wanted = 2 if goal.task_type == "pick_two_obj_and_place" else 1
@@ -352,15 +355,15 @@ class FastEngine:
         )
 
     def _clean(self, thing: int, receptacle: int) -> str:
-        self.flags[thing] |= _CLEAN
+        self.flags[thing] |= CLEAN
         return self._treated("clean", thing, receptacle)
 
     def _heat(self, thing: int, receptacle: int) -> str:
-        self.flags[thing] = (self.flags[thing] | _HOT) & ~_COOL
+        self.flags[thing] = (self.flags[thing] | HOT) & ~COOL
         return self._treated("heat", thing, receptacle)
 
     def _cool(self, thing: int, receptacle: int) -> str:
-        self.flags[thing] = (self.flags[thing] | _COOL) & ~_HOT
+        self.flags[thing] = (self.flags[thing] | COOL) & ~HOT
         return self._treated("cool", thing, receptacle)
 
     def _treated(self, verb: str, thing: int, receptacle: int) -> str:
@@ -368,11 +371,11 @@ class FastEngine:
         return f"You {verb} the {world.object_names[thing]} using the {world.receptacle_names[receptacle]}."
 
     def _use(self, thing: int, _: int) -> str:
-        self.flags[thing] |= _TOGGLED
+        self.flags[thing] |= TOGGLED
         return f"You turn on the {self.world.object_names[thing]}."
 
     def _slice(self, thing: int, knife: int) -> str:
-        self.flags[thing] |= _SLICED
+        self.flags[thing] |= SLICED
         return f"You sliced the {self.world.object_names[thing]} with the {self.world.object_names[knife]}."
 
     # ---- what is seen ------------------------------------------------------------------------------------
@@ -403,15 +406,15 @@ class FastEngine:
         world, name, flags = self.world, self.world.object_names[thing], self.flags[thing]
         if thing in world.inner_texts:
             return f"This is a normal {name}. In it, you see {world.inner_texts[thing]}."
-        warmth = "hot" if flags & _HOT else "cool" if flags & _COOL else ""
-        words = " and ".join(word for word in (warmth, "clean" if flags & _CLEAN else "") if word)
-        if words and flags & _SLICED:
+        warmth = "hot" if flags & HOT else "cool" if flags & COOL else ""
+        words = " and ".join(word for word in (warmth, "clean" if flags & CLEAN else "") if word)
+        if words and flags & SLICED:
             words += " sliced"
         if words:
             return f"This is a {'cold' if words == 'cool' else words} {name}."
-        if thing in world.lamps and flags & _TOGGLED:
+        if thing in world.lamps and flags & TOGGLED:
             return f"This {name} is on."
-        if flags & _SLICED and "sliceable" in world.abilities[thing]:
+        if flags & SLICED and "sliceable" in world.abilities[thing]:
             return f"This is a sliced {name}."
         return f"There's nothing special about {name}."
 
@@ -449,13 +452,13 @@ class FastEngine:
         """Whether a lamp of the goal's type that was turned on is at the agent's place."""
         world = self.world
         return any(
-            thing in world.goal_lamps and self.flags[thing] & _TOGGLED
+            thing in world.goal_lamps and self.flags[thing] & TOGGLED
             for receptacle in world.at_location[self.here]
             for thing in self.contents[receptacle]
         )
 
     def placed(self, *, changed: bool = True) -> int:
-        """How many objects of the goal are together in one receptacle of the goal's type.
+        """Return how many objects of the goal are together in one receptacle of the goal's type.
 
         With ``changed=False``, objects count that were not yet cleaned, heated or cooled as the goal asks.
         """
@@ -469,3 +472,16 @@ class FastEngine:
                     found += 1
             best = max(best, found)
         return best
+
+    def checks(self) -> dict[str, bool]:
+        """Return the parts of the goal, each with whether it holds now."""
+        world = self.world
+        if world.light:
+            return {"object_held": self.held in world.goal_objects, "lamp_on_here": self.lamp_here()}
+        found = {"object_in_place": self.placed(changed=False) > 0}
+        if world.goal_bit:
+            done = any(self.flags[thing] & world.goal_bit for thing in world.goal_objects)
+            found[world.goal_check] = done
+        if world.wanted == 2:
+            found["both_in_one_place"] = self.placed() > 1
+        return found
