@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from palaestra.envs.alfworld.engine import Engine, FastEngine
+from palaestra.envs.alfworld.engine import Engine, FastEngine, State
 from palaestra.envs.alfworld.expert import STYLES, Expert
 from palaestra.envs.alfworld.game import WORDINGS, Game
 from palaestra.envs.alfworld.generator import GENERATED_SPLITS, SCALES, GeneratedGames, check_task_types
@@ -16,6 +17,18 @@ from palaestra.errors import OptionError, UnknownNameError
 
 SOURCES = ("generated", "official")
 ENGINES = ("fast", "textworld")
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """The state of an episode. Nothing in it ever changes, so that a deep copy of it is itself."""
+
+    fast: State
+    real: Any
+    heard: tuple[tuple[str, str], ...]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Saved:
+        return self
 
 
 class ALFWorldEnv(TextEnv):
@@ -38,9 +51,9 @@ class ALFWorldEnv(TextEnv):
     ``train``, ``valid_seen``, ``valid_unseen`` and ``valid_train``.
     Options: ``split``; ``source`` ("generated", or "official": needs ``data`` or the variable
     ``ALFWORLD_DATA``, a folder with the official layout or with row files ``<split>.jsonl.xz``); ``engine``
-    ("fast", or "textworld": the real one, slow, needs ``pip install 'textworld[pddl]'``); ``wording`` ("move": the
-    newer commands, or "put": those of ALFWorld before 0.4); ``task_types``; ``scale`` of generated games
-    ("full", default, or "small": 6 to 9 receptacles, 5 to 9 objects); ``size``, how many generated games the
+    ("fast", or "textworld": the real one, slow, needs ``pip install 'palaestra[alfworld]'``); ``wording``
+    ("move": the newer commands, or "put": those of ALFWorld before 0.4); ``task_types``; ``scale`` of
+    generated games ("full", default, or "small": 6 to 9 receptacles, 5 to 9 objects); ``size``, how many generated games the
     split has (100,000); ``expert`` ("explorer" looks for things like a player, "oracle" knows where they
     are); ``max_steps``; ``render_mode``.
     Info adds ``admissible_actions``, ``task_type``, ``wording`` and ``engine``.
@@ -86,7 +99,11 @@ class ALFWorldEnv(TextEnv):
             if data is not None:
                 raise OptionError("data is for official games: pass source='official' with it")
             tasks = GeneratedGames(
-                split, scale=scale or SCALES[0], task_types=types, wording=wording, size=size or 100_000
+                split,
+                scale=scale or SCALES[0],
+                task_types=types,
+                wording=wording,
+                size=100_000 if size is None else size,
             )
         super().__init__(tasks, max_steps=max_steps, render_mode=render_mode, **unknown)
         self.engine_name, self.wording, self.expert_style = engine, wording, expert
@@ -151,20 +168,20 @@ class ALFWorldEnv(TextEnv):
 
     def _save(self) -> Any:
         real = None if self._real is None else self._real.save()
-        return self._shadow.save(), real, tuple(self._heard)
+        return _Saved(self._shadow.save(), real, tuple(self._heard))
 
-    def _load(self, state: Any) -> None:
-        fast, real, heard = state
-        if self._fast is None or self._fast.world.game is not self.game or self.engine_name != "fast":
+    def _load(self, state: _Saved) -> None:
+        if self._fast is None or self._fast.world.game is not self.game:
             self._set_up(self.game)
-        self._shadow.load(fast)
+        self._shadow.load(state.fast)
         if self._real is not None:
-            self._real.load(real)
-        self._heard = list(heard)
+            self._real.load(state.real)
+        self._heard = list(state.heard)
         self._expert = None
 
     def close(self) -> None:
-        """Let go of the real engine's process, where there is one."""
+        """End the episode and let go of the real engine's process, where there is one."""
+        self._live = False
         if self._real is not None:
             self._real.close()
             self._real = None

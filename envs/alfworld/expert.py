@@ -1,8 +1,8 @@
 """A scripted expert for ALFWorld: one command at a time, planned afresh from whatever state there is.
 
-There are two styles. The ``oracle`` knows where everything is. The ``explorer`` knows what a player
-knows: the task, and what the texts of this episode said; it looks into one likely receptacle after another
-until it has seen what it needs. A policy can learn to act like the explorer, but not like the oracle, which walks straight
+The ``oracle`` style knows where everything is. The ``explorer`` knows what a player knows: the task, and what
+the texts of this episode said; it looks into one likely receptacle after another until it has seen what it
+needs. A policy can learn to act like the explorer, but not like the oracle, which walks straight
 to what nobody has seen.
 """
 
@@ -175,7 +175,7 @@ class Expert:
         return self._is_candidate(name) and (not self.verb or f"{self.verb} {name}" in self.known.changed)
 
     def _candidates(self, excluded: Sequence[str] = ()) -> list[tuple[str, str]]:
-        """Return the (object, receptacle) pairs worth fetching; what lies at the target and is done is not."""
+        """Return the (object, receptacle) pairs worth fetching; what is done and at the target is not."""
         return [
             (name, place)
             for place, names in self.known.content.items()
