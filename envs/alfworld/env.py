@@ -53,9 +53,9 @@ class ALFWorldEnv(TextEnv):
     ``ALFWORLD_DATA``, a folder with the official layout or with row files ``<split>.jsonl.xz``); ``engine``
     ("fast", or "textworld": the real one, slow, needs ``pip install 'palaestra[alfworld]'``); ``wording``
     ("move": the newer commands, or "put": those of ALFWorld before 0.4); ``task_types``; ``scale`` of
-    generated games ("full", default, or "small": 6 to 9 receptacles, 5 to 9 objects); ``size``, how many generated games the
-    split has (100,000); ``expert`` ("explorer" looks for things like a player, "oracle" knows where they
-    are); ``max_steps``; ``render_mode``.
+    generated games ("full", default, or "small": 6 to 9 receptacles, 5 to 9 objects); ``size``, how many
+    generated games the split has (100,000); ``expert`` ("explorer" looks for things like a player, "oracle"
+    knows where they are); ``max_steps``; ``render_mode``.
     Info adds ``admissible_actions``, ``task_type``, ``wording`` and ``engine``.
     Versions: v0.
 
