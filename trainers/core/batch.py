@@ -15,26 +15,27 @@ from palaestra.errors import ContractError
 class Row:
     """One sequence of T tokens to learn from; every list has T entries.
 
-    ``advantage`` weighs the policy-gradient stream (with the behaviour log-prob ``logprobs``), and
-    ``imitation`` the signed cross-entropy stream; 0 means that the token takes no part in that stream.
-    ``group`` names the set of tries that the row was compared with.
+    ``sampled`` is True where the policy sampled the token and ``logprobs`` holds its behaviour log-prob (0
+    elsewhere). ``advantage`` weighs the policy-gradient stream: all sampled tokens of a row that has one
+    belong to it, also those with advantage 0, which only count when losses are averaged. ``imitation`` is
+    the signed weight of the cross-entropy stream: tokens with weight 0 do not belong to it. None means that
+    the row takes no part in that stream. ``group`` names the set of tries that the row was compared with.
     """
 
     ids: list[int]
+    sampled: list[bool]
     logprobs: list[float]
-    advantage: list[float]
-    imitation: list[float]
+    advantage: list[float] | None = None
+    imitation: list[float] | None = None
     group: str = ""
 
     def __post_init__(self) -> None:
-        lengths = {len(self.ids), len(self.logprobs), len(self.advantage), len(self.imitation)}
+        lists = (self.ids, self.sampled, self.logprobs, self.advantage, self.imitation)
+        lengths = {len(values) for values in lists if values is not None}
         if len(lengths) != 1:
             raise ContractError(f"a row's lists differ in length: {sorted(lengths)}")
-
-    @property
-    def trained_tokens(self) -> int:
-        """How many tokens take part in some stream."""
-        return sum(a != 0 or w != 0 for a, w in zip(self.advantage, self.imitation, strict=True))
+        if self.sampled and self.sampled[0]:
+            raise ContractError("the first token of a row has nothing before it, so it cannot be sampled")
 
 
 def policy_rows(episode: Episode, advantage_of_turn: list[float]) -> list[Row]:
@@ -42,9 +43,9 @@ def policy_rows(episode: Episode, advantage_of_turn: list[float]) -> list[Row]:
     return [
         Row(
             ids=sequence.ids,
+            sampled=sequence.mask,
             logprobs=sequence.logprobs,
             advantage=_spread(sequence, advantage_of_turn),
-            imitation=[0.0] * len(sequence.ids),
             group=episode.group,
         )
         for sequence in sequences(episode)
@@ -56,8 +57,8 @@ def imitation_rows(episode: Episode, weight_of_turn: list[float]) -> list[Row]:
     return [
         Row(
             ids=sequence.ids,
+            sampled=sequence.mask,
             logprobs=sequence.logprobs,
-            advantage=[0.0] * len(sequence.ids),
             imitation=_spread(sequence, weight_of_turn),
             group=episode.group,
         )
