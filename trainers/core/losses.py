@@ -1,0 +1,108 @@
+"""Losses of single tokens, and the weights that make one loss out of many tokens.
+
+Every function works on N tokens at once and returns N losses; nothing is averaged here. How tokens are
+averaged is decided by ``row_weights`` over all rows of an update before it is cut into micro-batches: the
+loss is the sum over tokens of weight x loss, and gradients add up to the same numbers however it was cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from palaestra.errors import OptionError, UnknownNameError
+
+Aggregation = Literal["token-mean", "sequence-mean", "sequence-sum", "constant"]
+AGGREGATIONS: tuple[str, ...] = get_args(Aggregation)
+
+# A ratio beyond e^20 is a numerical accident; the bound keeps it from becoming infinite.
+_LOG_RATIO_BOUND = 20.0
+_K3_BOUND = 10.0
+
+
+def token_logprobs(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return log p(target) (N,) from ``logits`` (N, V) and ``targets`` (N,).
+
+    ``gather - logsumexp`` needs no second (N, V) tensor, which log_softmax would make.
+    """
+    return logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - torch.logsumexp(logits, dim=-1)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Return the entropy in nats (N,) of the next-token distributions ``logits`` (N, V)."""
+    return torch.logsumexp(logits, dim=-1) - (torch.softmax(logits, dim=-1) * logits).sum(-1)
+
+
+def policy_gradient(
+    logprobs: Tensor,
+    behaviour: Tensor,
+    advantage: Tensor,
+    *,
+    clip_low: float = 0.2,
+    clip_high: float = 0.2,
+    dual_clip: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Return the clipped surrogate loss (N,) and which tokens the clip silenced (N,) bool.
+
+    ``logprobs`` are the present policy's, ``behaviour`` those under which the tokens were sampled, all (N,).
+    The ratio is clipped to [1 - clip_low, 1 + clip_high] (PPO; a larger ``clip_high`` is DAPO's
+    clip-higher). ``dual_clip`` > 1 bounds the loss of a bad action at -dual_clip x advantage (Ye et al.
+    2020); 0 switches it off.
+    """
+    ratio = torch.exp(torch.clamp(logprobs - behaviour, -_LOG_RATIO_BOUND, _LOG_RATIO_BOUND))
+    free = -advantage * ratio
+    clipped = -advantage * torch.clamp(ratio, 1.0 - clip_low, 1.0 + clip_high)
+    loss = torch.maximum(free, clipped)
+    silenced = clipped > free
+    if dual_clip:
+        bound = -advantage * dual_clip
+        beyond = (advantage < 0) & (loss > bound)
+        loss = torch.where(beyond, bound, loss)
+        silenced = silenced | beyond
+    return loss, silenced
+
+
+def k3(logprobs: Tensor, reference: Tensor) -> Tensor:
+    """Return the estimate exp(d) - d - 1 of KL(policy || reference) (N,), with d = reference - logprobs.
+
+    It is never negative, and unbiased for tokens sampled from the policy (Schulman 2020).
+    """
+    d = torch.clamp(reference - logprobs, -_LOG_RATIO_BOUND, _LOG_RATIO_BOUND)
+    return torch.clamp(torch.exp(d) - d - 1.0, max=_K3_BOUND)
+
+
+def signed_cross_entropy(logprobs: Tensor, weight: Tensor) -> Tensor:
+    """Return -weight x logprobs (N,): positive weights imitate a token, negative ones push it away.
+
+    Pushing away has no lower bound, so keep negative weights small and few.
+    """
+    return -weight * logprobs
+
+
+def row_weights(counts: Sequence[int], aggregation: Aggregation, constant_tokens: int = 0) -> list[float]:
+    """Return the weight that each token of a row gets, for rows with ``counts`` tokens in the stream.
+
+    With n_r tokens in row r, N tokens and R rows (those with n_r > 0) in the whole update:
+
+    * ``token-mean``     1 / N: every token counts the same, long rows count more (DAPO);
+    * ``sequence-mean``  1 / (R n_r): the mean over rows of each row's mean (GRPO as published);
+    * ``sequence-sum``   1 / R: the mean over rows of each row's sum;
+    * ``constant``       1 / (R constant_tokens): that sum over a constant instead of the row's length
+      (Dr. GRPO). Dividing by R too keeps the scale, and so the gradient clip, independent of how many rows
+      there are and of how they are cut into micro-batches.
+    """
+    rows, tokens = sum(count > 0 for count in counts), sum(counts)
+    if aggregation == "constant" and constant_tokens < 1:
+        raise OptionError("aggregation 'constant' needs constant_tokens >= 1: the length to divide by")
+    if aggregation == "token-mean":
+        return [1.0 / tokens if count else 0.0 for count in counts]
+    if aggregation == "sequence-mean":
+        return [1.0 / (rows * count) if count else 0.0 for count in counts]
+    if aggregation == "sequence-sum":
+        return [1.0 / rows if count else 0.0 for count in counts]
+    if aggregation == "constant":
+        return [1.0 / (rows * constant_tokens) if count else 0.0 for count in counts]
+    raise UnknownNameError("aggregation", aggregation, AGGREGATIONS)
