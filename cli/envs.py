@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def _print_table(console: Console) -> None:
 def _print_page(console: Console, env_id: str) -> None:
     env = env_class(env_id)
     console.print(f"[bold]{escape(env_id)}[/]   [dim]{env.__module__}:{env.__qualname__}[/]\n")
-    console.print(escape(inspect.cleandoc(env.__doc__ or "This environment has no documentation.")))
+    console.print(escape(reflow(env.__doc__ or "This environment has no documentation.")))
     console.print(
         f"\nsteps are {env.step_kind}   splits: {', '.join(env.splits)}   "
         f"expert: {'yes' if env.has_expert else 'no'}\n"
@@ -124,6 +125,15 @@ def _print_page(console: Console, env_id: str) -> None:
     for name, (annotation, default) in options_of(env_id).items():
         table.add_row(name, escape(annotation), escape(default))
     console.print(table)
+
+
+def reflow(documentation: str) -> str:
+    """Return a docstring with the lines of a paragraph joined, so that the terminal can wrap them its way.
+
+    A line that opens with a label, such as ``Reward:``, stays a line of its own.
+    """
+    text = inspect.cleandoc(documentation)
+    return re.sub(r"(?<=\S)\n(?=\S)(?![A-Z][a-z]+:|[-*] )", " ", text)
 
 
 def options_of(env_id: str) -> dict[str, tuple[str, str]]:

@@ -85,10 +85,13 @@ def run(config: Config) -> int:
 
 
 def _play(game: _Game, console: Console, hint: bool) -> None:
+    shown = -1
     while not game.outcome:
-        _show(game, console)
-        if hint:
-            _show_hint(game, console)
+        if shown != len(game.turns):
+            _show(game, console)
+            if hint:
+                _show_hint(game, console)
+        shown = len(game.turns)
         try:
             typed = input("> ").strip()
         except EOFError:
@@ -150,7 +153,10 @@ def _undo(game: _Game, console: Console) -> None:
 
 def _show(game: _Game, console: Console) -> None:
     title = f"step {len(game.turns)} of {game.env.max_steps}"
-    console.print(Frame(escape(game.observation), title=title, title_align="left", border_style="dim"))
+    goal = " ".join(escape(game.env.task.goal).split()) if game.turns else None
+    frame = Frame(escape(game.observation), title=title, title_align="left", border_style="dim")
+    frame.subtitle, frame.subtitle_align = goal, "left"
+    console.print(frame)
     numbered = [f"[dim]{i:>2}[/] {escape(action)}" for i, action in enumerate(game.actions, 1)]
     if numbered:
         console.print(Columns(numbered, padding=(0, 2), column_first=True))

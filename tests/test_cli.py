@@ -14,7 +14,7 @@ import pytest
 from palaestra.agents.episode import read_episodes
 from palaestra.cli import main as door
 from palaestra.cli import train
-from palaestra.cli.envs import options_of
+from palaestra.cli.envs import options_of, reflow
 from palaestra.cli.main import main
 from palaestra.errors import DataError
 
@@ -188,6 +188,11 @@ def test_envs_shows_the_page_and_the_options_of_one(capsys: pytest.CaptureFixtur
     assert options_of(GUESS)["render_mode"] == ("str | None", "None")
 
 
+def test_a_page_is_wrapped_by_the_terminal_and_keeps_its_labels() -> None:
+    text = "First line.\n\n    Long text\n    goes on.\n    Reward: 1 when\n    done.\n    - item\n\n    End."
+    assert reflow(text) == "First line.\n\nLong text goes on.\nReward: 1 when done.\n- item\n\nEnd."
+
+
 def test_a_broken_environment_does_not_hide_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -253,8 +258,8 @@ def test_play_takes_back_and_quits(
 def test_play_shows_a_hint_at_every_turn(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert play(monkeypatch, "101\n102\nq\n", GUESS, "--hint") == 0
-    assert capsys.readouterr().out.count("hint: 50") == 3
+    assert play(monkeypatch, "101\n102\n\n?\nq\n", GUESS, "--hint") == 0
+    assert capsys.readouterr().out.count("hint: 50") == 4
 
 
 def test_play_takes_the_number_of_a_listed_action_but_listed_text_goes_first() -> None:
@@ -308,6 +313,13 @@ def test_check_passes_and_fails_by_its_exit_code(
         gymnasium.registry.pop("generous/Env-v0", None)
         registration._registered.discard("generous/Env-v0")
         sys.modules.pop("generous_plugin", None)
+
+
+def test_the_example_of_the_readme_solves_its_game() -> None:
+    text = (DOCS.parent / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    done = run_python(code)
+    assert (done.returncode, done.stdout) == (0, "True 1.0\n"), done.stderr
 
 
 def test_the_tutorial_works_as_it_is_written(tmp_path: Path) -> None:

@@ -308,7 +308,7 @@ const browser = {
       Object.keys(ORDERS).map((name) => element("option", {}, name)));
     section.append(element("h2", {}, "Episodes"));
     if (data.episodes.length < data.total_episodes) {
-      section.append(element("div", { class: "note" }, `This page holds ${grouped(data.episodes.length)} of ${grouped(data.total_episodes)} episodes, spread evenly over all of them; \`palaestra view --episodes N\` takes more.`));
+      section.append(element("div", { class: "note" }, `This page holds ${grouped(data.episodes.length)} of ${grouped(data.total_episodes)} episodes, failed ones first and the others spread evenly; \`palaestra view --episodes N\` takes more.`));
     }
     section.append(element("div", { class: "tools" }, this.search, ...this.outcomes, ...this.selects, order, this.count),
       element("div", { class: "card browser" }, this.list, this.talk),
