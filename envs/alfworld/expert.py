@@ -118,7 +118,8 @@ class Expert:
             raise UnknownNameError("expert", style, STYLES)
         self.engine = engine
         self.style = style
-        self._memory = Knowledge()
+        self.known = self._memory = Knowledge()
+        self.can: set[str] = set()
         self._heard = 0
         facts = engine.world.game.facts
         self.goal = facts.goal
