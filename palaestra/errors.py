@@ -50,6 +50,10 @@ class CheckpointError(DataError):
     """A checkpoint that is incomplete or does not match its manifest."""
 
 
+class DivergenceError(PalaestraError, ArithmeticError):
+    """Training produced numbers that are not finite; the weights from before are kept."""
+
+
 class MissingExtraError(PalaestraError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 

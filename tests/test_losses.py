@@ -1,0 +1,114 @@
+"""Losses of single tokens against numbers computed by hand, and the weights that average them."""
+
+import math
+
+import pytest
+import torch
+
+from palaestra.errors import OptionError, UnknownNameError
+from palaestra.trainers.core import losses
+from palaestra.trainers.core.schedules import decay, warm_up
+
+
+def test_token_logprobs_and_entropy_of_a_distribution_computed_by_hand():
+    logits = torch.log(torch.tensor([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]]))
+    found = losses.token_logprobs(logits, torch.tensor([0, 2]))
+    assert found.tolist() == pytest.approx([math.log(0.5), math.log(0.7)], abs=1e-6)
+    expected = [1.5 * math.log(2), -(0.1 * math.log(0.1) + 0.2 * math.log(0.2) + 0.7 * math.log(0.7))]
+    assert losses.entropy(logits).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "expected", "silenced"),
+    [
+        (1.0, 2.0, -2.0, False),
+        (1.5, 2.0, -1.28 * 2.0, True),  # a good token is not raised beyond 1 + clip_high
+        (0.5, 2.0, -0.5 * 2.0, False),  # but always back towards its old share
+        (0.5, -2.0, 0.8 * 2.0, True),  # a bad token is not lowered beyond 1 - clip_low
+        (1.5, -2.0, 1.5 * 2.0, False),
+        (9.0, -2.0, 3.0 * 2.0, True),  # dual clip: 3 x |advantage| at most
+    ],
+)
+def test_policy_gradient_clips_low_high_and_dual(ratio, advantage, expected, silenced):
+    loss, quiet = losses.policy_gradient(
+        torch.tensor([math.log(ratio) - 1.0]),
+        torch.tensor([-1.0]),
+        torch.tensor([advantage]),
+        clip_low=0.2,
+        clip_high=0.28,
+        dual_clip=3.0,
+    )
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    assert quiet.item() is silenced
+
+
+def test_silenced_tokens_have_no_gradient_and_the_others_do():
+    logprobs = torch.tensor([0.5, 0.1, -0.5, 3.0], requires_grad=True)
+    advantage = torch.tensor([1.0, 1.0, -1.0, -1.0])
+    loss, quiet = losses.policy_gradient(logprobs, torch.zeros(4), advantage, dual_clip=10.0)
+    loss.sum().backward()
+    assert logprobs.grad is not None
+    assert quiet.tolist() == [True, False, True, True]
+    assert (logprobs.grad == 0).tolist() == quiet.tolist()
+
+
+def test_absurd_log_ratios_stay_finite():
+    logprobs = torch.tensor([-1000.0, 0.0], requires_grad=True)
+    loss, _ = losses.policy_gradient(logprobs, torch.tensor([0.0, -1000.0]), torch.tensor([-1.0, -1.0]))
+    penalty = losses.k3(logprobs, torch.tensor([0.0, -1000.0]))
+    (loss.sum() + penalty.sum()).backward()
+    assert torch.isfinite(loss).all()
+    assert torch.isfinite(penalty).all()
+    assert torch.isfinite(logprobs.grad).all()
+
+
+def test_k3_is_zero_at_equality_positive_elsewhere_and_estimates_the_divergence():
+    policy, reference = torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.5, 0.3, 0.2])
+    estimates = losses.k3(policy.log(), reference.log())
+    true = (policy * (policy / reference).log()).sum()
+    assert losses.k3(policy.log(), policy.log()).tolist() == pytest.approx([0.0] * 3, abs=1e-7)
+    assert (estimates > 0).all()
+    assert (policy * estimates).sum().item() == pytest.approx(true.item(), abs=1e-6)
+
+
+def test_signed_cross_entropy_pulls_and_pushes():
+    logprobs = torch.tensor([-2.0, -3.0])
+    assert losses.signed_cross_entropy(logprobs, torch.tensor([1.0, -0.5])).tolist() == [2.0, -1.5]
+
+
+def test_row_weights_average_as_each_algorithm_says():
+    counts = [4, 0, 1]
+    token_losses = [[1.0, 2.0, 3.0, 6.0], [], [10.0]]
+
+    def total(aggregation, constant=0):
+        weights = losses.row_weights(counts, aggregation, constant)
+        return sum(w * sum(row) for w, row in zip(weights, token_losses, strict=True))
+
+    assert total("token-mean") == pytest.approx(22 / 5)
+    assert total("sequence-mean") == pytest.approx((3 + 10) / 2)
+    assert total("sequence-sum") == pytest.approx((12 + 10) / 2)
+    assert total("constant", 8) == pytest.approx((12 / 8 + 10 / 8) / 2)
+
+
+def test_the_constant_aggregation_does_not_depend_on_how_many_rows_there_are():
+    def total(copies):
+        return 3 * sum(losses.row_weights([3, 3] * copies, "constant", 16))
+
+    assert total(1) == pytest.approx(total(50))
+
+
+def test_wrong_aggregations_are_refused():
+    with pytest.raises(UnknownNameError, match="token-mean"):
+        losses.row_weights([1], "token-means")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="constant_tokens"):
+        losses.row_weights([1], "constant")
+
+
+def test_schedules_warm_up_and_decay():
+    assert [warm_up(step, 3) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert warm_up(0, 0) == 1.0
+    assert [decay(step, 4, "linear") for step in (0, 1, 4, 9)] == [1.0, 0.75, 0.0, 0.0]
+    assert decay(2, 4, "cosine") == pytest.approx(0.5)
+    assert decay(100, 4, "constant") == 1.0
+    with pytest.raises(UnknownNameError, match="cosine"):
+        decay(1, 4, "cosin")  # type: ignore[arg-type]
