@@ -124,7 +124,9 @@ def sequences(episode: Episode) -> list[Sequence]:
     row: Sequence | None = None
     for number, turn in enumerate(episode.turns):
         if len(turn.completion_ids) != len(turn.logprobs):
-            raise ContractError(f"turn {number} has {len(turn.completion_ids)} ids, {len(turn.logprobs)} logprobs")
+            raise ContractError(
+                f"turn {number} has {len(turn.completion_ids)} ids, {len(turn.logprobs)} logprobs"
+            )
         if not all(math.isfinite(value) for value in turn.logprobs):
             raise ContractError(f"turn {number} has a log-prob that is not finite")
         if row is None or turn.kept == 0:

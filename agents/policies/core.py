@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -55,13 +55,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What was sampled: ids (the stop id included), the log-prob of each id under the sampling
-    distribution's model at temperature 1, and why it ended.
+    """What was sampled: ids (the stop id included), the log-prob of each id under the distribution it was
+    sampled from, and why it ended. ``tags`` say what else the turn's record should remember.
     """
 
     ids: list[int]
     logprobs: list[float]
     finish_reason: Literal["stop", "length"]
+    tags: dict[str, Any] = field(default_factory=dict)
 
 
 @runtime_checkable
