@@ -42,7 +42,7 @@ COMMANDS: dict[str, Command] = {
     "envs": Command("palaestra.cli.envs", "List the environments, or show the page of one."),
     "play": Command("palaestra.cli.play", "Play an environment yourself, in this terminal."),
     "bench": Command("palaestra.cli.bench", "Measure agents and policies on a panel of tasks.", resumes=True),
-    "train": Command("palaestra.cli.train", "Train a policy: `palaestra train ALGORITHM ...`."),
+    "train": Command("palaestra.cli.train", "Train a policy: `palaestra train ALGORITHM ...`.", resumes=True),
     "view": Command("palaestra.cli.view", "Turn a run, a benchmark or episodes into one HTML page."),
     "check": Command("palaestra.cli.check", "Check that an environment keeps the contract."),
 }

@@ -81,7 +81,9 @@ def run_directory(tmp_path: Path) -> Path:
     write_episodes(run / "episodes" / "train.jsonl", [make_episode(i, success=i % 3 > 0) for i in range(12)])
     rows = [{"step": i, "loss": 1 / (i + 1), "reward/mean": i / 10, "note": "text"} for i in range(10)]
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (run / "config.json").write_text(json.dumps({"env_id": "palaestra/Door-v0", "learner": {"rate": 0.1}}))
+    (run / "config.json").write_text(
+        json.dumps({"trainer": "grpo", "config": {"learner": {"rate": 0.1}}, "versions": {"torch": "2.13"}})
+    )
     return run
 
 
@@ -89,7 +91,7 @@ def test_a_run_directory_becomes_a_page_with_everything_in_it(run_directory: Pat
     page = Page(write_report(run_directory))
     assert page.data["title"] == "grpo-7"
     assert page.data["kind"] == "training run"
-    assert page.data["config"] == {"env_id": "palaestra/Door-v0", "learner.rate": 0.1}
+    assert page.data["config"] == {"trainer": "grpo", "learner.rate": 0.1, "version of.torch": "2.13"}
     assert [curve["name"] for curve in page.data["curves"]] == ["reward/mean", "loss"]
     assert page.data["curves"][1]["y"][1] == 0.5
     assert [episode["id"] for episode in page.data["episodes"]] == [f"task-{i}" for i in range(12)]

@@ -55,7 +55,7 @@ def content(path: Path, max_episodes: int) -> Record:
         "path": str(path),
         "when": datetime.fromtimestamp(newest).astimezone().isoformat(timespec="seconds"),
         "version": palaestra.__version__,
-        "config": dict(flatten(config)) if isinstance(config, Mapping) else {},
+        "config": settings(config) if isinstance(config, Mapping) else {},
         "panel": results.get("panel") if results else None,
         "contestants": results["contestants"] if results else contestants(episodes),
         "measured": results is not None,
@@ -64,6 +64,15 @@ def content(path: Path, max_episodes: int) -> Record:
         "total_episodes": total,
         "notes": source.notes,
     }
+
+
+def settings(config: Mapping[str, Any]) -> Record:
+    """Return the settings of a run as flat pairs: the trainer first, its settings, then the versions."""
+    if not isinstance(config.get("config"), Mapping):
+        return dict(flatten(config))
+    around = {key: value for key, value in config.items() if key not in ("config", "versions")}
+    versions = {"version of": config.get("versions", {})}
+    return dict(flatten({**around, **config["config"], **versions}))
 
 
 def find_source(path: Path) -> Source:
