@@ -1,0 +1,1 @@
+"""Sandboxes: code that runs in processes of its own, with deadlines; this floor knows nobody."""
