@@ -1,0 +1,40 @@
+# Two commands are enough on a fresh machine with Python >= 3.11: `make demo` and `make test`.
+# Each makes ./.venv by itself (VENV=... for another place) and needs neither a GPU nor the network at run time.
+
+VENV ?= .venv
+export VENV
+# libgomp spins at barriers, which makes a shared machine many times slower.
+export GOMP_SPINCOUNT = 0
+
+.PHONY: demo test lint test-engines install install-dev clean help
+
+help:
+	@echo "make demo          train a tiny agent on ALFWorld, measure it, write a report (about 6 minutes)"
+	@echo "make test          the tests (a few minutes on 2 cores)"
+	@echo "make lint          ruff and pyright"
+	@echo "make test-engines  the tests against the real TextWorld engine (builds it first: about 10 minutes)"
+	@echo "make clean         remove $(VENV) and build leftovers; runs/ stays"
+
+install:
+	@scripts/install.sh train
+
+install-dev:
+	@scripts/install.sh train,dev
+
+demo: install
+	$(VENV)/bin/palaestra demo
+
+test: install-dev
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 -m "not textworld"
+
+lint: install-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright
+
+test-engines: install-dev
+	scripts/install-engines.sh
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m textworld -rs
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
