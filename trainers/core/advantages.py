@@ -57,6 +57,11 @@ class Credit:
     lone: int
     failed: int
 
+    @property
+    def informative(self) -> int:
+        """How many groups have a spread to learn from."""
+        return self.groups - self.flat - self.lone
+
 
 def assign_credit(episodes: Sequence[Episode], config: CreditConfig) -> Credit:
     """Compare every episode with the others of its ``group``.
