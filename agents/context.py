@@ -1,183 +1,192 @@
-"""How the history of an episode becomes a prompt, piece by piece.
+"""Contexts: how the history of an episode becomes the token ids of the next prompt.
 
-Text is rendered and encoded once, when it arrives, and sampled ids are kept as they were sampled; nothing
-is ever decoded and encoded again. A prompt is
+Text is encoded piece by piece and the ids that were sampled stay as they are: they are never decoded and
+encoded again, since that changes ids. An observation is the piece ``"{observation}\\n>"``, so a transcript reads
 
-    <bos> first observation ⏎> action <stop> ⏎ observation ⏎> action <stop> …
+    <bos>{observation}
+    > go to cabinet 1<stop>{observation}
+    > ...
 
-``AppendContext`` keeps one growing sequence (caches and training rows are shared by all turns);
-``WindowContext`` shows the first observation and the last few exchanges, and starts a fresh sequence at
-every turn.
+A completion that ran out of tokens has no stop id of its own; the next prompt adds it, as text that nobody
+sampled. Observations are encoded as plain text, so none can forge the end of a turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from copy import copy
+from dataclasses import replace
 from typing import Protocol
 
-from palaestra.agents.episode import Episode, Turn
+from palaestra.agents.episode import Episode
 from palaestra.agents.policies.core import Completion, Tokenizer
 from palaestra.errors import ContractError, OptionError, PalaestraError
 
 
-class ContextFullError(PalaestraError):
-    """The prompt has no room for another completion: the episode ends as truncated, tagged
-    ``context_full``. It is the agent's limit, not a failure of the infrastructure.
-    """
+class ContextFull(PalaestraError):
+    """The next prompt does not fit; the episode ends as truncated, with the tag ``context_full``."""
 
 
 class Context(Protocol):
-    """Holds one episode's history; ``prompt`` and ``record`` alternate, with ``observe`` in between."""
+    """What an agent needs of a context: begin, then prompt, record and observe in turns."""
+
+    tokenizer: Tokenizer
 
     def begin(self, observation: str) -> None:
-        """Start an episode with its first observation."""
+        """Forget everything and start with the first observation."""
         ...
 
-    def prompt(self, reserve_tokens: int) -> tuple[list[int], int]:
-        """Return (ids, kept): the whole prompt, and how many of its ids the last sequence already held.
+    def prompt(self, room_tokens: int = 0) -> tuple[list[int], int]:
+        """Return the whole prompt and how many of its ids were in the sequence of the last turn.
 
-        Raises ``ContextFullError`` when ``reserve_tokens`` more would not fit.
+        Raises ``ContextFull`` when the prompt and ``room_tokens`` more do not fit in ``max_tokens``.
         """
         ...
 
     def record(self, completion: Completion) -> None:
-        """Take in what was sampled after the last prompt."""
+        """Take in what was sampled after the last prompt, ids untouched."""
         ...
 
-    def observe(self, observation: str) -> None:
-        """Take in what the environment answered."""
+    def observe(self, text: str) -> None:
+        """Take in what the action brought."""
         ...
+
+
+def observation_text(observation: str) -> str:
+    """Return the piece that shows an observation and asks for an action."""
+    return f"{observation}\n>"
 
 
 class AppendContext:
-    """One growing token sequence; each prompt extends the last one and what was sampled after it."""
+    """One growing sequence: every prompt extends the last, so caches and training rows are shared."""
 
     def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
-        self._tokenizer = tokenizer
-        self._max_tokens = _positive(max_tokens)
+        self.tokenizer = tokenizer
+        self.max_tokens = _positive("max_tokens", max_tokens)
         self._ids: list[int] = []
-        self._held = 0
-        self._sent = 0
+        self._added: list[int] = []
 
     def begin(self, observation: str) -> None:
-        """Start an episode with its first observation."""
-        self._ids = _first_piece(self._tokenizer, observation)
-        self._held = self._sent = 0
+        """Forget everything and start with the first observation."""
+        self._ids = []
+        self._added = [self.tokenizer.bos_id, *self.tokenizer.encode(observation_text(observation))]
 
-    def prompt(self, reserve_tokens: int) -> tuple[list[int], int]:
-        """Return the whole sequence and how much of it was there after the last completion."""
-        _require_begun(self._ids)
-        if len(self._ids) + reserve_tokens > self._max_tokens:
-            raise ContextFullError(
-                f"a prompt of {len(self._ids)} tokens leaves no room for {reserve_tokens} more "
-                f"within {self._max_tokens}"
-            )
-        self._sent = len(self._ids)
-        return list(self._ids), self._held
+    def prompt(self, room_tokens: int = 0) -> tuple[list[int], int]:
+        """Return the whole prompt and how many of its ids the last turn's sequence already had.
+
+        Raises ``ContextFull`` when it does not fit: nothing of an append context may be dropped.
+        """
+        ids = self._ids + self._added
+        if len(ids) + room_tokens > self.max_tokens:
+            raise ContextFull(f"{len(ids)} tokens and room for {room_tokens} exceed {self.max_tokens}")
+        return ids, len(self._ids)
 
     def record(self, completion: Completion) -> None:
-        """Append the sampled ids; a completion cut by its length is closed by an id nobody sampled."""
-        if len(self._ids) != self._sent:
-            raise ContractError("record() must follow prompt(): the sequence grew in between")
-        self._ids.extend(completion.ids)
-        self._held = len(self._ids)
-        if completion.finish_reason == "length":
-            self._ids.append(self._tokenizer.stop_id)
+        """Take in what was sampled after the last prompt, ids untouched."""
+        self._ids = self._ids + self._added + completion.ids
+        self._added = _missing_stop(self.tokenizer, completion)
 
-    def observe(self, observation: str) -> None:
-        """Append the observation."""
-        self._ids.extend(_next_piece(self._tokenizer, observation))
+    def observe(self, text: str) -> None:
+        """Take in what the action brought."""
+        self._added = self._added + self.tokenizer.encode(observation_text(text))
 
 
 class WindowContext:
-    """The first observation and the last ``turns`` exchanges; the oldest go first when room is short."""
+    """The first observation, the last ``turns`` exchanges and the present observation, rebuilt each turn.
+
+    The first observation states the task and always stays; a line ``...`` marks what was left out. When the
+    prompt does not fit in ``max_tokens``, older exchanges are left out too; when none is left and it still
+    does not fit, ``ContextFull`` ends the episode. Every prompt is a training row of its own (``kept`` 0).
+    """
 
     def __init__(self, tokenizer: Tokenizer, turns: int, max_tokens: int) -> None:
-        if turns < 1:
-            raise OptionError(f"a window holds 1 or more turns (the last one is the present), not {turns}")
-        self._tokenizer = tokenizer
-        self._turns = turns
-        self._max_tokens = _positive(max_tokens)
-        self._first: list[int] = []
-        self._exchanges: list[list[int]] = []
+        self.tokenizer = tokenizer
+        self.turns = _positive("turns", turns)
+        self.max_tokens = _positive("max_tokens", max_tokens)
+        self._first = ""
+        self._observations: list[list[int]] = []
+        self._completions: list[list[int]] = []
 
     def begin(self, observation: str) -> None:
-        """Start an episode with its first observation."""
-        self._first = _first_piece(self._tokenizer, observation)
-        self._exchanges = []
+        """Forget everything and start with the first observation."""
+        self._first = observation
+        self._observations = [self.tokenizer.encode(observation_text(observation))]
+        self._completions = []
 
-    def prompt(self, reserve_tokens: int) -> tuple[list[int], int]:
-        """Return the windowed prompt; it is always a fresh sequence, so ``kept`` is 0."""
-        _require_begun(self._first)
-        shown = self._exchanges[-self._turns :]
-        size = len(self._first) + sum(map(len, shown))
-        while shown and size + reserve_tokens > self._max_tokens:
-            size -= len(shown[0])
-            shown = shown[1:]
-        if size + reserve_tokens > self._max_tokens:
-            raise ContextFullError(
-                f"the first observation alone takes {size} tokens and leaves no room for {reserve_tokens} "
-                f"within {self._max_tokens}"
-            )
-        return self._first + [i for exchange in shown for i in exchange], 0
+    def prompt(self, room_tokens: int = 0) -> tuple[list[int], int]:
+        """Return the prompt and 0. Raises ``ContextFull`` when not even the present observation fits."""
+        shown = min(self.turns, len(self._completions))
+        while True:
+            ids = self._last(shown)
+            if len(ids) + room_tokens <= self.max_tokens:
+                return ids, 0
+            if shown == 0:
+                raise ContextFull(f"{len(ids)} tokens and room for {room_tokens} exceed {self.max_tokens}")
+            shown -= 1
 
     def record(self, completion: Completion) -> None:
-        """Open a new exchange with the sampled ids."""
-        closing = [self._tokenizer.stop_id] if completion.finish_reason == "length" else []
-        self._exchanges.append(completion.ids + closing)
+        """Take in what was sampled after the last prompt, ids untouched."""
+        self._completions.append(completion.ids + _missing_stop(self.tokenizer, completion))
 
-    def observe(self, observation: str) -> None:
-        """Close the last exchange with the observation."""
-        piece = _next_piece(self._tokenizer, observation)
-        if self._exchanges:
-            self._exchanges[-1] = self._exchanges[-1] + piece
-        else:
-            self._exchanges.append(piece)
+    def observe(self, text: str) -> None:
+        """Take in what the action brought."""
+        self._observations.append(self.tokenizer.encode(observation_text(text)))
+
+    def _last(self, shown: int) -> list[int]:
+        begin = len(self._completions) - shown
+        ids = [self.tokenizer.bos_id]
+        if begin > 0:
+            ids += self.tokenizer.encode(f"{self._first}\n...\n")
+        for number in range(begin, len(self._completions)):
+            ids += self._observations[number] + self._completions[number]
+        return ids + self._observations[-1]
 
 
-def reencode(
-    episode: Episode, context: Context, tokenizer: Tokenizer, text_of: Callable[[Turn], str] | None = None
-) -> Episode:
-    """Return a copy of ``episode`` whose ids are those of another tokenizer and context (log-probs 0).
+def reencode(episode: Episode, context: Context) -> Episode:
+    """Return a text episode with the ids that ``context`` gives it (log-probs 0), for imitation.
 
-    This is how the episodes of a scripted expert become examples for a model. ``text_of`` says what the
-    model should have written at a turn (default: its action). Turns that no longer fit are cut off.
+    The actions are what was done, written as a policy would write them. Observations, rewards, validity and
+    tags stay; turns that do not fit are left out and the episode is tagged ``context_full``.
     """
-    turns: list[Turn] = []
+    copy = replace(episode, turns=[], tags=dict(episode.tags))
     for number, turn in enumerate(episode.turns):
-        context.begin(turn.observation) if number == 0 else context.observe(turn.observation)
-        text = turn.action if text_of is None else text_of(turn)
-        sampled = [*tokenizer.encode(" " + text), tokenizer.stop_id]
+        if number == 0:
+            context.begin(turn.observation)
+        else:
+            context.observe(turn.observation)
+        completion = written(context.tokenizer, turn.action)
         try:
-            ids, kept = context.prompt(len(sampled))
-        except ContextFullError:
+            prompt, kept = context.prompt(len(completion.ids))
+        except ContextFull:
+            copy.tags["context_full"] = True
             break
-        completion = Completion(sampled, [0.0] * len(sampled), "stop")
         context.record(completion)
-        new = copy(turn)
-        new.prompt_ids, new.kept = ids[kept:], kept
-        new.completion_ids, new.logprobs, new.finish_reason = sampled, completion.logprobs, "stop"
-        turns.append(new)
-    result = copy(episode)
-    result.turns = turns
-    return result
+        copy.turns.append(
+            replace(
+                turn,
+                prompt_ids=prompt[kept:],
+                kept=kept,
+                completion_ids=completion.ids,
+                logprobs=completion.logprobs,
+                finish_reason="stop",
+                tags=dict(turn.tags),
+            )
+        )
+    return copy
 
 
-def _first_piece(tokenizer: Tokenizer, observation: str) -> list[int]:
-    return [tokenizer.bos_id, *tokenizer.encode(observation + "\n>")]
+def written(tokenizer: Tokenizer, action: str) -> Completion:
+    """Return the completion that a policy sampling ``action`` would have sampled, with log-probs 0."""
+    ids = [*tokenizer.encode(f" {action}"), tokenizer.stop_id]
+    return Completion(ids, [0.0] * len(ids), "stop")
 
 
-def _next_piece(tokenizer: Tokenizer, observation: str) -> list[int]:
-    return tokenizer.encode("\n" + observation + "\n>")
+def _missing_stop(tokenizer: Tokenizer, completion: Completion) -> list[int]:
+    ended = bool(completion.ids) and completion.ids[-1] == tokenizer.stop_id
+    if completion.finish_reason == "stop" and not ended:
+        raise ContractError("a completion that ended with 'stop' must end with the stop id")
+    return [] if ended else [tokenizer.stop_id]
 
 
-def _positive(max_tokens: int) -> int:
-    if max_tokens < 1:
-        raise OptionError(f"max_tokens must be at least 1, not {max_tokens}")
-    return max_tokens
-
-
-def _require_begun(ids: Sequence[int]) -> None:
-    if not ids:
-        raise ContractError("call begin() with the first observation before prompt()")
+def _positive(name: str, value: int) -> int:
+    if value < 1:
+        raise OptionError(f"{name} must be at least 1, not {value}")
+    return value

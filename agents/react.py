@@ -1,7 +1,6 @@
-"""ReAct: think, act, observe, until the episode is over (Yao et al. 2023, arXiv 2210.03629).
+"""ReAct: observe, (think,) act, until the episode is over.
 
-With ``thought=False`` the whole completion is the action (the form in which a small policy is cloned);
-with ``thought=True`` a completion reads ``Thought: … Action: …`` and only the action is taken.
+Source of the idea: ReAct (Yao et al., 2023). Without ``thought`` the whole completion is the action.
 """
 
 from __future__ import annotations
@@ -13,57 +12,61 @@ from palaestra.agents.policies.core import Sampling, Tokenizer
 from palaestra.agents.rollout import Actor, Agent
 from palaestra.errors import OptionError, UnknownNameError
 
+CONTEXTS = ("append", "window")
+_UNLIMITED_TOKENS = 10_000_000
+
 
 def react(
     context: Literal["append", "window"] = "append",
     *,
-    window_turns: int | None = None,
+    window: int | None = None,
     thought: bool = False,
     sampling: Sampling | None = None,
-    max_context_tokens: int = 2048,
+    max_context_tokens: int | None = None,
 ) -> Agent:
-    """Return a ReAct agent with its own context kind and sampling.
+    """Return a ReAct agent.
 
-    ``window_turns`` (default 4) belongs to the window context alone. Raises ``OptionError`` for an option
-    that would do nothing.
+    ``context`` "append" grows one sequence, "window" shows the last ``window`` exchanges. With ``thought`` a
+    completion reads ``Thought: ... Action: ...``; one without that form acts as it stands and is not valid.
+    ``max_context_tokens`` defaults to what the policy takes; an episode that outgrows it is truncated.
+
+    Raises ``OptionError`` or ``UnknownNameError`` for settings that cannot be used.
     """
-    if context not in ("append", "window"):
-        raise UnknownNameError("context", context, ["append", "window"])
-    if window_turns is not None and context == "append":
-        raise OptionError("window_turns has no effect with the append context")
+    if context not in CONTEXTS:
+        raise UnknownNameError("context", context, CONTEXTS)
+    if (window is not None) != (context == "window"):
+        raise OptionError(
+            "window (how many exchanges are shown) goes with context='window', and only with it"
+        )
     sampling = sampling or Sampling()
 
     async def agent(actor: Actor) -> None:
-        history = make_context(context, actor.tokenizer, max_context_tokens, window_turns)
+        limit = max_context_tokens or actor.context_tokens or _UNLIMITED_TOKENS
+        history = _context(actor.tokenizer, window, limit)
         history.begin(actor.observation)
         while not actor.done:
             ids, kept = history.prompt(sampling.max_tokens)
-            completion = await actor.generate(ids, kept, sampling)
+            completion = await actor.generate(ids, sampling, kept=kept)
             history.record(completion)
-            action, valid = parse(actor.tokenizer.decode(completion.ids), thought)
-            await actor.step(action, valid=valid)
-            history.observe(actor.observation)
+            text = actor.tokenizer.decode(completion.ids)
+            action, valid = parse(text) if thought else (text.strip(), True)
+            admissible = actor.info.get("admissible_actions")
+            valid = valid and (admissible is None or action in admissible)
+            observation, _, _ = await actor.step(action, valid=valid)
+            history.observe(observation)
 
-    agent.name = "react-thought" if thought else "react"  # pyright: ignore[reportFunctionMemberAccess]
+    agent.__name__ = f"react-{context}" + (str(window) if window else "") + ("-thought" if thought else "")
     return agent
 
 
-def make_context(
-    kind: str, tokenizer: Tokenizer, max_context_tokens: int, window_turns: int | None = None
-) -> Context:
-    """Return a context of the given kind."""
-    if kind == "window":
-        return WindowContext(tokenizer, 4 if window_turns is None else window_turns, max_context_tokens)
-    return AppendContext(tokenizer, max_context_tokens)
+def parse(text: str) -> tuple[str, bool]:
+    """Return the action in ``Thought: ... Action: ...`` and True, or the whole text and False."""
+    before, marker, action = text.partition("Action:")
+    action = action.strip()
+    if marker and action and before.strip().startswith("Thought:"):
+        return action, True
+    return text.strip(), False
 
 
-def parse(text: str, thought: bool) -> tuple[str, bool]:
-    """Return (action, whether the completion had the right form)."""
-    if not thought:
-        action = text.strip()
-        return action, bool(action)
-    before, marker, after = text.rpartition("Action:")
-    lines = after.strip().splitlines()
-    action = lines[0].strip() if lines else ""
-    valid = bool(marker) and bool(action) and "Thought:" in before
-    return (action or text.strip()), valid
+def _context(tokenizer: Tokenizer, window: int | None, max_tokens: int) -> Context:
+    return WindowContext(tokenizer, window, max_tokens) if window else AppendContext(tokenizer, max_tokens)

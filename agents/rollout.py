@@ -1,52 +1,46 @@
-"""The rollout engine: many episodes at once, one batch of policy calls at a time.
+"""Rollouts: many episodes at once, batched policy calls, deadlines, retries, episodes on disk as they end.
 
-``rollout`` plays jobs (panel items) with an agent, a short async function of an ``Actor``. The engine
+One asyncio loop runs up to ``concurrency`` agents. What they ask of the policy is gathered until every live
+episode has asked (or waits for a slow environment), sorted by job, and generated in one worker thread.
+Environments that compute step in the loop; environments that wait (``step_kind = "io"``) each have a thread
+of their own, which is abandoned when it hangs.
 
-* keeps ``concurrency`` episodes live and asks the policy once for all that wait; with environments that
-  compute, a batch is flushed when every live episode waits, so that its make-up is deterministic;
-* gives each episode its own generator, from (item seed, attempt): what is sampled depends neither on the
-  batch, nor on the order of jobs, nor on the number of workers;
-* treats a failure of the environment or the policy as a typed outcome: the job is retried in a fresh
-  environment, then recorded as ``failed`` without a reward; above ``max_failure_rate`` the run stops;
-* hands each finished episode to the writer at once, so that stopping loses only what was live.
-
-An error of the agent's own code, or of an option, is no failure of the infrastructure: it ends the run.
+What is sampled depends on a job's item and attempt alone: each episode has its own generator, and neither
+batch composition nor order nor concurrency enters (log-probs differ by rounding only).
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
+import threading
 import time
-from collections import defaultdict
+import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 
-from palaestra.agents.calls import DeadlineCaller
-from palaestra.agents.context import ContextFullError
+from palaestra.agents.context import ContextFull
 from palaestra.agents.episode import Episode, EpisodeWriter, Turn
+from palaestra.agents.gathering import Gathering
 from palaestra.agents.policies.core import Completion, Policy, Request, Sampling, Tokenizer, View
-from palaestra.envs.core import TextEnv
-from palaestra.envs.panel import PanelItem, make_env
-from palaestra.errors import (
-    ContractError,
-    FailureRateError,
-    InfrastructureError,
-    OptionError,
-    PalaestraError,
-)
+from palaestra.agents.progress import RolloutProgress
+from palaestra.agents.stage import FATAL, Stage, Stages
+from palaestra.envs.panel import PanelItem
+from palaestra.errors import ContractError, FailureRateError, InfrastructureError, OptionError
 
-Result = TypeVar("Result")
-
-_GATHER_S = 0.02
-_RATE_AFTER = 20
+# Before this many episodes have ended, one failure says little about the rate of them.
+_JOBS_BEFORE_RATE = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One episode to play. Tries of one ``group`` share task and seed and differ in ``attempt``."""
+    """One episode to play. ``group`` and ``attempt`` place it among tries at the same task; the attempt
+    also makes its sampling differ from theirs. ``tags`` are copied to the episode.
+    """
 
     item: PanelItem
     group: str = ""
@@ -56,135 +50,146 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class RolloutSettings:
-    """How to run: ``concurrency`` live episodes, deadlines in seconds, ``retries`` of a failed job, the
-    share of failed episodes above which the run stops. ``guard_compute`` steps every environment in a
-    thread under the deadline, not only those that declare themselves ``io``.
-    """
+    """How a rollout runs; nothing here changes what is sampled."""
 
     concurrency: int = 64
-    step_deadline_s: float = 60.0
-    generate_deadline_s: float = 300.0
+    """Episodes that are live at the same time."""
+    max_batch: int = 64
+    """Requests that the policy gets in one call."""
+    step_deadline_s: float = 120.0
+    """Longest that a waiting (io) environment may take to start, reset or step."""
+    generate_deadline_s: float = 600.0
+    """Longest that one policy call may take."""
+    gather_wait_s: float = 0.02
+    """How long a batch waits for episodes that are still stepping."""
     retries: int = 2
+    """Further tries of an episode whose infrastructure failed, each in a fresh environment."""
     max_failure_rate: float = 0.1
-    guard_compute: bool = False
+    """Share of failed episodes above which the run stops."""
 
     def __post_init__(self) -> None:
-        if self.concurrency < 1:
-            raise OptionError(f"concurrency must be at least 1, not {self.concurrency}")
-        if self.retries < 0 or not 0 <= self.max_failure_rate <= 1:
-            raise OptionError("retries must be 0 or more, and max_failure_rate in [0, 1]")
-        if min(self.step_deadline_s, self.generate_deadline_s) <= 0:
-            raise OptionError("deadlines must be positive numbers of seconds")
-
-
-class Progress(Protocol):
-    """Is told of every finished episode."""
-
-    def update(self, episode: Episode) -> None:
-        """Take note of a finished episode."""
-        ...
+        for name in ("concurrency", "max_batch", "step_deadline_s", "generate_deadline_s"):
+            if getattr(self, name) <= 0:
+                raise OptionError(f"{name} must be positive, not {getattr(self, name)}")
+        if self.gather_wait_s < 0 or self.retries < 0 or not 0 <= self.max_failure_rate <= 1:
+            raise OptionError(
+                "gather_wait_s and retries must not be negative, and max_failure_rate is between 0 and 1"
+            )
 
 
 class Actor:
-    """One live episode, as an agent sees it: look at ``observation`` and ``info``, ``generate``, ``step``."""
+    """One live episode, as its agent sees it; collects the turns.
 
-    def __init__(self, engine: _Engine, env: TextEnv, job: Job, session: str) -> None:
-        self._engine = engine
-        self._env = env
-        self._job = job
-        self._session = session
+    ``observation``, ``info`` and ``done`` are what the environment said last. ``generate`` asks the policy,
+    ``step`` acts; what was generated since the last step belongs to the turn of the next one. A generation
+    that is followed by another one, not by a step, is a turn of its own without an action.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        episode: Episode,
+        stage: Stage,
+        policy: Policy,
+        session: str,
+        ask: Callable[[Request], Awaitable[Completion]],
+    ) -> None:
+        self.job = job
+        self.episode = episode
         self.generator = np.random.default_rng([job.item.seed, job.attempt])
         self.observation = ""
         self.info: dict[str, Any] = {}
         self.done = False
-        self.episode = Episode(
-            env_id=job.item.env_id,
-            task_id=job.item.task_id,
-            goal="",
-            seed=job.item.seed,
-            policy=engine.policy.name,
-            agent=engine.agent_name,
-            options=dict(job.item.options),
-            group=job.group,
-            attempt=job.attempt,
-            tags=dict(job.tags),
-            key=job.item.key,
-        )
+        self._stage = stage
+        self._policy = policy
+        self._ask = ask
+        self._session = session
+        self._generated: tuple[list[int], int, Completion] | None = None
+        self._row_tokens = 0
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer of the policy that answers."""
-        return self._engine.policy.tokenizer
+        """The tokenizer of the policy."""
+        return self._policy.tokenizer
 
-    async def begin(self) -> None:
-        """Reset the environment to the job's task (the engine calls this before the agent)."""
-        item = self._job.item
-        self.observation, self.info = await self._engine.in_env(
-            self._env, lambda: self._env.reset(seed=item.seed, options={"task": item.task_id})
-        )
-        self.episode.goal = str(self.info.get("goal", ""))
-        self.episode.scenario = self._env.task.scenario
+    @property
+    def context_tokens(self) -> int | None:
+        """The longest prompt and completion that the policy takes, or None where it does not say."""
+        return getattr(self._policy, "context_tokens", None)
 
-    async def generate(self, ids: Sequence[int], kept: int, sampling: Sampling) -> Completion:
-        """Ask the policy; the exchange becomes the newest turn. ``ids`` is the whole prompt, of which the
-        first ``kept`` ids were in the running sequence already (0 starts a fresh one).
+    async def generate(
+        self, ids: Sequence[int], sampling: Sampling | None = None, *, kept: int = 0
+    ) -> Completion:
+        """Return the policy's completion of the prompt ``ids``.
+
+        ``kept`` of them were in the sequence of the last turn (see ``Context.prompt``). Raises
+        ``InfrastructureError`` when the policy failed or took too long; let it pass.
         """
-        expert = self._env.expert if self._env.has_expert else None
-        view = View(self.observation, self.info, expert)
-        request = Request(ids, self._session, self.generator, sampling, view)
-        completion = await self._engine.ask(self._job, request)
-        turn = Turn(
-            observation=self.observation,
-            prompt_ids=list(ids[kept:]),
-            kept=kept,
-            completion_ids=list(completion.ids),
-            logprobs=list(completion.logprobs),
-            action="",
-            finish_reason=completion.finish_reason,
-            tags=dict(completion.tags),
-        )
-        self.episode.turns.append(turn)
+        self._close_turn("", 0.0, valid=True, tags={"no_action": True})
+        view = self._stage.view(self.observation, self.info)
+        request = Request(ids, self._session, self.generator, sampling or Sampling(), view)
+        completion = await self._ask(request)
+        self._generated = (list(ids[kept:]), kept, completion)
         return completion
 
-    async def step(self, action: str, *, valid: bool = True, tags: Mapping[str, Any] | None = None) -> None:
-        """Take ``action`` in the environment; it belongs to the newest turn. ``valid`` is the agent's word
-        that the completion had the right form; an action outside ``admissible_actions`` is invalid too.
+    async def step(
+        self, action: str, *, valid: bool = True, tags: Mapping[str, Any] | None = None
+    ) -> tuple[str, float, bool]:
+        """Act; return the next observation, the reward and whether the episode is over.
+
+        Raises ``InfrastructureError`` when the environment failed or took too long; let it pass.
         """
-        turn = self._turn_of_action()
-        admissible = self.info.get("admissible_actions")
-        turn.action = action
-        turn.valid = valid and (admissible is None or action in admissible)
-        turn.tags.update(tags or {})
-        self.observation, reward, terminated, truncated, self.info = await self._engine.in_env(
-            self._env, lambda: self._env.step(action)
-        )
-        turn.reward = reward
-        self.episode.reward += reward
-        if terminated or truncated:
-            self._end("terminated" if terminated else "truncated")
-
-    def end_early(self, tag: str) -> None:
-        """End the episode as truncated for a reason of the agent's own, recorded as a tag."""
-        self.episode.tags[tag] = True
-        self._end("truncated")
-
-    def _turn_of_action(self) -> Turn:
         if self.done:
-            raise ContractError("the episode is over; look at actor.done before stepping")
-        turns = self.episode.turns
-        if not turns or turns[-1].action:
-            turns.append(Turn(self.observation, [], _sequence_length(turns), [], [], ""))
-        return turns[-1]
+            raise ContractError("the episode is over; an agent stops when actor.done is True")
+        observation, reward, terminated, truncated, info = await self._stage.step(action)
+        if not math.isfinite(reward):
+            raise InfrastructureError(f"{self.job.item.env_id}: a reward must be finite, got {reward!r}")
+        if self._generated is None:
+            self._generated = ([], self._row_tokens, Completion([], [], "stop"))
+        self._close_turn(action, float(reward), valid=valid, tags=tags or {})
+        self.observation, self.info = observation, info
+        self.done = terminated or truncated
+        if self.done:
+            self.episode.outcome = "terminated" if terminated else "truncated"
+            self.episode.success = bool(info.get("success", False))
+            self.episode.checks = dict(info.get("checks", {}))
+        return observation, float(reward), self.done
 
-    def _end(self, outcome: str) -> None:
-        self.done = True
-        self.episode.outcome = outcome  # pyright: ignore[reportAttributeAccessIssue]
-        self.episode.success = bool(self.info.get("success", False))
-        self.episode.checks = {str(k): bool(v) for k, v in self.info.get("checks", {}).items()}
-        self.episode.final_observation = self.observation
+    async def begin(self) -> None:
+        """Reset the environment to the job's task. Called by the engine."""
+        self.observation, self.info = await self._stage.reset(self.job.item)
+        self.episode.goal = str(self.info.get("goal", ""))
+
+    def end(self) -> None:
+        """Keep a generation that no step followed. Called by the engine."""
+        self._close_turn("", 0.0, valid=True, tags={"no_action": True})
+
+    def _close_turn(self, action: str, reward: float, *, valid: bool, tags: Mapping[str, Any]) -> None:
+        if self._generated is None:
+            return
+        prompt_ids, kept, completion = self._generated
+        self._generated = None
+        self._row_tokens = kept + len(prompt_ids) + len(completion.ids)
+        self.episode.reward += reward
+        self.episode.turns.append(
+            Turn(
+                observation=self.observation,
+                prompt_ids=prompt_ids,
+                kept=kept,
+                completion_ids=completion.ids,
+                logprobs=completion.logprobs,
+                action=action,
+                reward=reward,
+                valid=valid,
+                finish_reason=completion.finish_reason,
+                tags={**completion.tags, **tags},
+            )
+        )
 
 
 Agent = Callable[[Actor], Awaitable[None]]
+
+_sessions = itertools.count()
 
 
 def rollout(
@@ -192,240 +197,194 @@ def rollout(
     agent: Agent,
     policy: Policy,
     settings: RolloutSettings | None = None,
-    *,
     writer: EpisodeWriter | None = None,
-    progress: Progress | None = None,
+    progress: str | None = None,
 ) -> list[Episode]:
-    """Play ``jobs`` and return their episodes in the order of the jobs.
+    """Play ``jobs`` and return their episodes, in the order of the jobs.
 
-    Raises ``FailureRateError`` when more episodes failed than ``settings`` allow, ``StorageError`` when
-    the writer cannot write; whatever was written before stays.
+    ``writer`` gets each episode as it ends. ``progress`` names the rollout on a progress line (None: silent).
+    A failure of the infrastructure is tried again in a fresh environment; an error in ``agent`` itself is
+    not. Either way the episode is recorded as failed, with what happened in ``failure``.
+
+    Raises ``FailureRateError`` (its ``episodes`` are those that ended) when more failed than
+    ``settings.max_failure_rate`` allows, ``DeadlineError`` when the policy is stuck, ``StorageError`` when
+    the disk is full, and ``OptionError`` or ``UnknownNameError`` for a job that cannot be played.
     """
-    engine = _Engine(agent, policy, settings or RolloutSettings(), writer, progress)
-    return asyncio.run(engine.run(jobs))
+    engine = _Engine(jobs, agent, policy, settings or RolloutSettings(), writer, progress)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(engine.run())
+    # A notebook has a loop of its own, and a loop cannot run inside another.
+    return _in_thread(engine)
 
 
 class _Engine:
-    """One call of ``rollout``: the live episodes, what they wait for, and the environments they use."""
+    """The state of one rollout."""
 
     def __init__(
         self,
+        jobs: Sequence[Job],
         agent: Agent,
         policy: Policy,
         settings: RolloutSettings,
         writer: EpisodeWriter | None,
-        progress: Progress | None,
+        progress: str | None,
     ) -> None:
-        self.policy = policy
-        self.agent_name = getattr(agent, "name", getattr(agent, "__name__", "agent"))
-        self._agent = agent
-        self._settings = settings
+        self._jobs, self._agent, self._policy, self._settings = list(jobs), agent, policy, settings
         self._writer = writer
-        self._progress = progress
-        self._idle: dict[str, list[TextEnv]] = defaultdict(list)
-        self._callers: dict[int, DeadlineCaller] = {}
-        self._generator_caller = DeadlineCaller("generate")
-        self._waiting: list[tuple[int, Request, asyncio.Future[Completion]]] = []
-        self._order: dict[str, int] = {}
-        self._running = 0
-        self._in_env = 0
-        self._wake = asyncio.Event()
-        self._finished = self._failed = 0
+        self._progress = RolloutProgress(progress, len(self._jobs)) if progress is not None else None
+        self._queue = iter(range(len(self._jobs)))
+        self._episodes: list[Episode | None] = [None] * len(self._jobs)
+        self._live = self._finished = self._failed = 0
+        self._stages = Stages(settings.step_deadline_s)
 
-    async def run(self, jobs: Sequence[Job]) -> list[Episode]:
-        """Play all jobs; close every environment and thread on the way out, whatever happens."""
-        results: list[Episode | None] = [None] * len(jobs)
-        queue = iter(enumerate(jobs))
-        batcher = asyncio.create_task(self._batch_forever())
-        workers = [
-            asyncio.create_task(self._work(queue, results))
-            for _ in range(min(self._settings.concurrency, len(jobs)))
+    async def run(self) -> list[Episode]:
+        settings = self._settings
+        self._gathering = Gathering(
+            self._policy,
+            lambda: self._live,
+            max_batch=settings.max_batch,
+            wait_s=settings.gather_wait_s,
+            deadline_s=settings.generate_deadline_s,
+        )
+        players = [
+            asyncio.create_task(self._play_jobs()) for _ in range(min(settings.concurrency, len(self._jobs)))
         ]
+        gathering = asyncio.create_task(self._gathering.run())
         try:
-            pending: set[asyncio.Task[None]] = {*workers, batcher}
-            while any(worker in pending for worker in workers):
-                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
-            self._check_failure_rate(at_end=True)
-            return [episode for episode in results if episode is not None]
+            await _all_or_first_error(players, gathering)
         finally:
-            for task in (*workers, batcher):
-                task.cancel()
-            await asyncio.gather(*workers, batcher, return_exceptions=True)
-            self._close()
+            await _cancel([*players, gathering])
+            self._gathering.close()
+            self._stages.close()
+            if self._progress is not None:
+                self._progress.close()
+        self._check_failure_rate(at_least=1)
+        return [episode for episode in self._episodes if episode is not None]
 
-    async def _work(self, queue: Iterator[tuple[int, Job]], results: list[Episode | None]) -> None:
-        self._running += 1
-        try:
-            for index, job in queue:
-                episode = await self._play_with_retries(index, job)
-                results[index] = episode
-                self._finished += 1
-                self._failed += episode.failed
-                if self._writer is not None:
-                    self._writer.write(episode)
-                if self._progress is not None:
-                    self._progress.update(episode)
-                self._check_failure_rate(at_end=False)
-        finally:
-            self._running -= 1
-            self._wake.set()
-
-    async def _play_with_retries(self, index: int, job: Job) -> Episode:
-        begun = time.perf_counter()
-        for attempt in range(self._settings.retries + 1):
-            session = f"{index}/{attempt}"
-            self._order[session] = index
+    async def _play_jobs(self) -> None:
+        for index in self._queue:
+            self._live += 1
             try:
-                episode, failure = await self._play(job, session)
+                episode = await self._play(index)
             finally:
-                del self._order[session]
-                self.policy.forget(session)
-            episode.seconds = time.perf_counter() - begun
-            if failure is None:
-                if attempt:
-                    episode.tags["retries"] = attempt
-                return episode
-            episode.tags["retries"] = attempt
-        return episode  # pyright: ignore[reportPossiblyUnboundVariable]
+                self._live -= 1
+                self._gathering.changed()
+            self._finish(index, episode)
 
-    async def _play(self, job: Job, session: str) -> tuple[Episode, Exception | None]:
-        """Play one try; return its episode and the infrastructure's failure, if there was one."""
-        env = self._take_env(job.item)
-        actor = Actor(self, env, job, session)
+    def _finish(self, index: int, episode: Episode) -> None:
+        self._episodes[index] = episode
+        self._finished += 1
+        self._failed += episode.failed
+        if self._writer is not None:
+            self._writer.write(episode)
+        if self._progress is not None:
+            self._progress.add(episode)
+        self._check_failure_rate(at_least=_JOBS_BEFORE_RATE)
+
+    def _check_failure_rate(self, at_least: int) -> None:
+        if self._finished < at_least or self._failed <= self._settings.max_failure_rate * self._finished:
+            return
+        ended = [episode for episode in self._episodes if episode is not None]
+        first = next(episode.failure for episode in ended if episode.failed)
+        error = FailureRateError(
+            f"{self._failed} of {self._finished} episodes failed, more than max_failure_rate = "
+            f"{self._settings.max_failure_rate:g} allows. Episodes written so far are kept. The first "
+            f"failure: {first}"
+        )
+        error.episodes = ended
+        raise error
+
+    async def _play(self, index: int) -> Episode:
+        """Play job ``index`` until it does not fail, or its tries are spent."""
+        for tries in range(self._settings.retries + 1):
+            episode, again = await self._try(index)
+            if tries:
+                episode.tags["retries"] = tries
+            if not again:
+                break
+        return episode
+
+    async def _try(self, index: int) -> tuple[Episode, bool]:
+        """Play job ``index`` once; return the episode and whether trying again makes sense."""
+        job, began = self._jobs[index], time.perf_counter()
+        episode, session = _blank(job, self._agent, self._policy), f"episode {next(_sessions)}"
+        stage, sound, again = self._stages.take(job.item), False, False
+        actor = Actor(
+            job, episode, stage, self._policy, session, lambda request: self._gathering.ask(index, request)
+        )
         try:
             await actor.begin()
-            try:
-                await self._agent(actor)
-            except ContextFullError:
-                actor.end_early("context_full")
-            if not actor.done:
-                actor.end_early("gave_up")
+            await self._agent(actor)
+            sound = True
+        except ContextFull:
+            sound = True
+            episode.tags["context_full"] = True
+        except FATAL:
+            raise
         except InfrastructureError as error:
-            self._discard(env)
-            _mark_failed(actor.episode, error)
-            return actor.episode, error
-        except BaseException:
-            self._discard(env)
-            raise
-        self._idle[_env_key(job.item)].append(env)
-        return actor.episode, None
+            again = True
+            _fail(episode, str(error))
+        except Exception:  # a mistake in the agent or the policy: the others go on, this one says what it was
+            _fail(episode, traceback.format_exc())
+        finally:
+            self._gathering.forget(session)
+            (self._stages.give_back if sound else self._stages.discard)(stage)
+        actor.end()
+        episode.seconds = time.perf_counter() - began
+        return episode, again
 
-    # ---- the policy ------------------------------------------------------------------------------
 
-    async def ask(self, job: Job, request: Request) -> Completion:
-        """Wait for the policy's answer to ``request``, together with everybody else's."""
-        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
-        self._waiting.append((self._order[request.session], request, future))
-        self._wake.set()
-        return await future
+def _blank(job: Job, agent: Agent, policy: Policy) -> Episode:
+    return Episode(
+        env_id=job.item.env_id,
+        task_id=job.item.task_id,
+        goal="",
+        seed=job.item.seed,
+        policy=policy.name,
+        agent=getattr(agent, "__name__", type(agent).__name__),
+        options=dict(job.item.options),
+        group=job.group,
+        attempt=job.attempt,
+        tags=dict(job.tags),
+        key=job.item.key,
+    )
 
-    async def _batch_forever(self) -> None:
-        """Flush the waiting requests whenever nobody else can still join them."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            if not self._waiting or len(self._waiting) + self._in_env < self._running:
-                continue
-            if self._in_env:  # slow environments: give them a moment, then go on without them
-                await asyncio.sleep(_GATHER_S)
-            await self._flush()
-            if self._waiting:
-                self._wake.set()
 
-    async def _flush(self) -> None:
-        batch = sorted(self._waiting, key=lambda entry: entry[0])
-        self._waiting = []
-        requests = [request for _, request, _ in batch]
+def _fail(episode: Episode, failure: str) -> None:
+    episode.outcome, episode.failure = "failed", failure
+    episode.reward, episode.success = 0.0, False
+
+
+async def _all_or_first_error(players: list[asyncio.Task[None]], gathering: asyncio.Task[None]) -> None:
+    """Wait for all players; raise the first error of a player or of the gathering."""
+    waiting: set[asyncio.Task[None]] = {*players, gathering}
+    while waiting - {gathering}:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _in_thread(engine: _Engine) -> list[Episode]:
+    result: list[list[Episode]] = []
+    errors: list[BaseException] = []
+
+    def target() -> None:
         try:
-            completions = await self._complete(requests)
-        except InfrastructureError as error:
-            for _, _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
-            return
-        for (_, _, future), completion in zip(batch, completions, strict=True):
-            if not future.done():
-                future.set_result(completion)
+            result.append(asyncio.run(engine.run()))
+        except BaseException as error:  # handed to the caller's thread
+            errors.append(error)
 
-    async def _complete(self, requests: list[Request]) -> list[Completion]:
-        """Ask the policy, a blocking one in a thread; anything but an error of options is a failure."""
-        deadline_s = self._settings.generate_deadline_s
-        blocking = getattr(self.policy, "generate_sync", None)
-        try:
-            if blocking is not None:
-                return await self._generator_caller.call(lambda: blocking(requests), deadline_s, "generate")
-            return await asyncio.wait_for(self.policy.generate(requests), deadline_s)
-        except PalaestraError:
-            raise
-        except Exception as error:
-            raise InfrastructureError(f"the policy {self.policy.name!r} failed: {error!r}") from error
-
-    # ---- the environments ------------------------------------------------------------------------
-
-    async def in_env(self, env: TextEnv, call: Callable[[], Result]) -> Result:
-        """Run ``call`` on an environment: inline when it computes, in its own thread when it waits."""
-        try:
-            if env.step_kind == "compute" and not self._settings.guard_compute:
-                return call()
-            caller = self._callers.setdefault(id(env), DeadlineCaller("env"))
-            self._in_env += 1
-            self._wake.set()
-            try:
-                return await caller.call(call, self._settings.step_deadline_s, type(env).__name__)
-            finally:
-                self._in_env -= 1
-        except PalaestraError:
-            raise
-        except Exception as error:
-            raise InfrastructureError(f"{type(env).__name__} failed: {error!r}") from error
-
-    def _take_env(self, item: PanelItem) -> TextEnv:
-        idle = self._idle[_env_key(item)]
-        return idle.pop() if idle else make_env(item.env_id, item.options)
-
-    def _discard(self, env: TextEnv) -> None:
-        caller = self._callers.pop(id(env), None)
-        if caller is not None:
-            caller.close()
-        try:
-            env.close()
-        except Exception:  # it failed already; that it cannot even close changes nothing
-            return
-
-    def _close(self) -> None:
-        for envs in self._idle.values():
-            for env in envs:
-                self._discard(env)
-        self._idle.clear()
-        self._generator_caller.close()
-
-    def _check_failure_rate(self, at_end: bool) -> None:
-        if not self._finished or (self._finished < _RATE_AFTER and not at_end):
-            return
-        rate = self._failed / self._finished
-        if rate > self._settings.max_failure_rate:
-            raise FailureRateError(
-                f"{self._failed} of {self._finished} episodes failed ({rate:.0%}, allowed "
-                f"{self._settings.max_failure_rate:.0%}); the episodes' `failure` says why. "
-                "Mend the cause and run again, or raise max_failure_rate"
-            )
-
-
-def _mark_failed(episode: Episode, error: Exception) -> None:
-    episode.outcome = "failed"
-    episode.failure = f"{type(error).__name__}: {error}"
-    episode.reward = 0.0
-    episode.success = False
-
-
-def _sequence_length(turns: Sequence[Turn]) -> int:
-    if not turns:
-        return 0
-    last = turns[-1]
-    return last.kept + len(last.prompt_ids) + len(last.completion_ids)
-
-
-def _env_key(item: PanelItem) -> str:
-    return f"{item.env_id}?{sorted(item.options.items())!r}"
+    thread = threading.Thread(target=target, name="rollout", daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return result[0]

@@ -5,27 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 from palaestra.agents.policies.core import Policy
-from palaestra.errors import OptionError, UnknownNameError
+from palaestra.errors import MissingExtraError, UnknownNameError
 
-POLICY_KINDS = ("random", "expert", "tiny:DIR")
+POLICIES = ("random", "expert", "tiny:DIR")
 
 
 def load_policy(name: str) -> Policy:
-    """Return the policy called ``random``, ``expert`` or ``tiny:DIR`` (a folder that training wrote).
+    """Return the policy called ``name``: ``random``, ``expert``, or ``tiny:DIR`` (a saved tiny policy).
 
-    Raises ``UnknownNameError`` with the nearest kind, and ``DataError`` when DIR holds no policy.
+    Raises ``UnknownNameError`` for another name, ``MissingExtraError`` where torch is not installed, and
+    ``CheckpointError`` where ``DIR`` holds no policy.
     """
-    from palaestra.agents.policies.scripted import ExpertPolicy, RandomPolicy
+    # Imported here, so that the random and the expert policy never wait for torch.
+    kind, colon, place = name.partition(":")
+    if name in ("random", "expert"):
+        from palaestra.agents.policies.scripted import ExpertPolicy, RandomPolicy
 
-    kind, colon, rest = name.partition(":")
-    if kind == "tiny":
-        if not rest:
-            raise OptionError(
-                "a tiny policy is named with its folder: tiny:DIR (train one with `palaestra train sft`)"
-            )
-        from palaestra.agents.policies.tiny import TinyPolicy  # brings torch, so only when asked for
-
-        return TinyPolicy.load(Path(rest))
-    if colon or kind not in ("random", "expert"):
-        raise UnknownNameError("policy", name, POLICY_KINDS)
-    return RandomPolicy() if kind == "random" else ExpertPolicy()
+        return RandomPolicy() if name == "random" else ExpertPolicy()
+    if kind == "tiny" and colon and place:
+        try:
+            from palaestra.agents.policies.tiny import TinyPolicy
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] == "palaestra":
+                raise
+            raise MissingExtraError(f"the policy {name!r} (it imports {error.name})", "train") from error
+        return TinyPolicy.load(Path(place))
+    raise UnknownNameError("policy", name, POLICIES)

@@ -1,98 +1,113 @@
-"""Policies that need no model: a function, a random choice, the environment's own expert.
-
-They answer from the request's ``view`` and write their action as bytes, so that every agent, context and
-record works with them as with a language model.
-"""
+"""Policies that need no model: a function, a random admissible action, the environment's own expert."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from palaestra.agents.policies.core import Completion, Request, Tokenizer, View
-from palaestra.errors import ContractError, OptionError
+import numpy as np
+
+from palaestra.agents.policies.core import Completion, Request, View
+from palaestra.errors import OptionError
 
 
 class ByteTokenizer:
-    """One id a UTF-8 byte, and two more: ``bos_id`` 256 and ``stop_id`` 257. Needs no training."""
+    """Ids 0-255 are the bytes of UTF-8 text; 256 opens a prompt and 257 closes a completion."""
 
     bos_id = 256
     stop_id = 257
 
     def encode(self, text: str) -> list[int]:
-        """Return the bytes of ``text``; no text can produce a special id."""
-        return list(text.encode("utf-8", "surrogatepass"))
+        """Return the bytes of ``text``; a lone surrogate becomes a question mark."""
+        return list(text.encode(errors="replace"))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ``ids``; special ids are left out, broken UTF-8 is replaced."""
-        return bytes(i for i in ids if i < 256).decode("utf-8", "replace")
+        """Return the text of ``ids``; specials are left out, broken UTF-8 becomes U+FFFD."""
+        return bytes(number for number in ids if number < 256).decode(errors="replace")
 
 
 class ScriptedPolicy:
-    """Answers with what ``function`` makes of the view of each request."""
+    """Answers with ``function(view)``, a text, and reads no tokens. Its log-probs are 0: it never doubts."""
 
-    def __init__(self, function: Callable[[View], str], name: str = "scripted") -> None:
+    def __init__(self, function: Callable[[View], str], *, name: str = "scripted") -> None:
         self.name = name
-        self.tokenizer: Tokenizer = ByteTokenizer()
+        self.tokenizer = ByteTokenizer()
         self._function = function
 
     async def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        """Return one completion for each request, in order."""
-        return [self._complete(request) for request in requests]
+        """Return the function's answer to each request's view."""
+        return [completion(self.tokenizer, self._function(view_of(request))) for request in requests]
 
     def forget(self, session: str) -> None:
-        """Nothing is kept for a session."""
-
-    def _complete(self, request: Request) -> Completion:
-        text, tags = self._choose(request)
-        ids = [*self.tokenizer.encode(" " + text), self.tokenizer.stop_id]
-        return Completion(ids, [0.0] * len(ids), "stop", tags)
-
-    def _choose(self, request: Request) -> tuple[str, dict[str, Any]]:
-        return self._function(_view(request)), {}
+        """Nothing is kept, so there is nothing to drop."""
 
 
-class RandomPolicy(ScriptedPolicy):
-    """Chooses uniformly among ``info["admissible_actions"]``, by the episode's own generator."""
+class RandomPolicy:
+    """Draws one of ``info["admissible_actions"]`` uniformly, with the episode's own generator."""
 
     def __init__(self) -> None:
-        super().__init__(lambda view: "", name="random")
+        self.name = "random"
+        self.tokenizer = ByteTokenizer()
 
-    def _choose(self, request: Request) -> tuple[str, dict[str, Any]]:
-        return _random_action(request), {}
+    async def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """Return a random admissible action for each request.
+
+        Raises ``OptionError`` where the environment does not list its admissible actions.
+        """
+        return [_random_completion(self.tokenizer, request) for request in requests]
+
+    def forget(self, session: str) -> None:
+        """Nothing is kept, so there is nothing to drop."""
 
 
-class ExpertPolicy(ScriptedPolicy):
-    """Asks the environment's expert; with probability ``noise`` takes a random admissible action instead.
+class ExpertPolicy:
+    """Follows the environment's expert, except that with probability ``noise`` it acts at random.
 
-    A noisy turn is tagged ``{"noise": True}``, so that imitation can show it without teaching it: what the
-    expert does next teaches how to recover.
+    Such an action carries the tag ``noise``. Traces with some noise show how to recover from a mistake;
+    imitation leaves the tagged turns out of its loss.
     """
 
     def __init__(self, noise: float = 0.0) -> None:
-        if not 0.0 <= noise < 1.0:
-            raise OptionError(f"the expert's noise must be in [0, 1), not {noise}")
-        super().__init__(lambda view: "", name="expert" if noise == 0 else f"expert-noise-{noise:g}")
+        if not 0.0 <= noise <= 1.0:
+            raise OptionError(f"noise is a probability, not {noise}")
+        self.name = f"expert(noise={noise:g})" if noise else "expert"
         self.noise = noise
+        self.tokenizer = ByteTokenizer()
 
-    def _choose(self, request: Request) -> tuple[str, dict[str, Any]]:
-        view = _view(request)
+    async def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """Return the expert's next action, or a tagged random one.
+
+        Raises ``OptionError`` where the environment has no expert.
+        """
+        return [self._complete(request) for request in requests]
+
+    def _complete(self, request: Request) -> Completion:
+        view = view_of(request)
         if view.expert is None:
-            raise ContractError("the expert policy needs an environment with has_expert = True")
-        action = view.expert()
+            raise OptionError("this environment has no expert; environments with has_expert = True do")
         if self.noise and request.generator.random() < self.noise:
-            return _random_action(request), {"noise": True}
-        return action, {}
+            return _random_completion(self.tokenizer, request, noise=True)
+        return completion(self.tokenizer, view.expert())
+
+    def forget(self, session: str) -> None:
+        """Nothing is kept, so there is nothing to drop."""
 
 
-def _view(request: Request) -> View:
+def completion(tokenizer: ByteTokenizer, text: str, *, noise: bool = False) -> Completion:
+    """Return ``text`` as a completion written with certainty."""
+    ids = [*tokenizer.encode(f" {text}"), tokenizer.stop_id]
+    return Completion(ids, [0.0] * len(ids), "stop", {"noise": True} if noise else {})
+
+
+def view_of(request: Request) -> View:
+    """Return the view of ``request``. Raises ``OptionError`` when it has none."""
     if request.view is None:
-        raise ContractError("a scripted policy answers from request.view, which is missing")
+        raise OptionError("a scripted policy needs Request.view; rollout fills it in")
     return request.view
 
 
-def _random_action(request: Request) -> str:
-    actions = _view(request).info.get("admissible_actions")
+def _random_completion(tokenizer: ByteTokenizer, request: Request, *, noise: bool = False) -> Completion:
+    actions = view_of(request).info.get("admissible_actions")
     if not actions:
-        raise ContractError("random actions need info['admissible_actions'], which this environment lacks")
-    return actions[int(request.generator.integers(len(actions)))]
+        raise OptionError("a random action needs info['admissible_actions'], and this environment gives none")
+    drawn: np.integer = request.generator.integers(len(actions))
+    return completion(tokenizer, actions[int(drawn)], noise=noise)

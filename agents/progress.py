@@ -1,0 +1,64 @@
+"""Progress of a rollout: one live line in a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from palaestra.agents.episode import Episode
+
+_PLAIN_INTERVAL_S = 15.0
+
+
+class RolloutProgress:
+    """Counts finished episodes and shows success, reward, tokens/s and failures on stderr."""
+
+    def __init__(self, name: str, total: int, console: Console | None = None) -> None:
+        self.done = self.failures = self.successes = self.sampled_tokens = 0
+        self.reward = 0.0
+        self._name, self._total = name, total
+        self._console = console or Console(stderr=True, highlight=False)
+        self._began = time.monotonic()
+        self._printed = self._began - _PLAIN_INTERVAL_S
+        self._live: Progress | None = None
+        if self._console.is_terminal:
+            self._live = Progress(
+                TextColumn("[bold]{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[text]}"),
+                TimeRemainingColumn(),
+                console=self._console,
+            )
+            self._task = self._live.add_task(name, total=total, text="")
+            self._live.start()
+
+    def add(self, episode: Episode) -> None:
+        """Count a finished episode."""
+        self.done += 1
+        self.failures += episode.failed
+        self.successes += episode.success
+        self.sampled_tokens += episode.sampled_tokens
+        self.reward += episode.reward
+        if self._live is not None:
+            self._live.update(self._task, advance=1, text=self.text())
+        elif self.done == self._total or time.monotonic() - self._printed >= _PLAIN_INTERVAL_S:
+            self._printed = time.monotonic()
+            line = f"{self._name} {self.done}/{self._total}  {self.text()}"
+            self._console.print(line, markup=False, soft_wrap=True)
+
+    def text(self) -> str:
+        """Return the figures so far."""
+        judged = max(1, self.done - self.failures)
+        rate = self.sampled_tokens / max(1e-9, time.monotonic() - self._began)
+        return (
+            f"success {self.successes / judged:.0%}  reward {self.reward / judged:.2f}  "
+            f"{rate:,.0f} tokens/s  failures {self.failures}"
+        )
+
+    def close(self) -> None:
+        """Leave the line as it stands."""
+        if self._live is not None:
+            self._live.stop()
