@@ -1,7 +1,7 @@
-"""Contexts: how the history of an episode becomes the token ids of the next prompt.
+r"""Contexts: how the history of an episode becomes the token ids of the next prompt.
 
 Text is encoded piece by piece and the ids that were sampled stay as they are: they are never decoded and
-encoded again, since that changes ids. An observation is the piece ``"{observation}\\n>"``, so a transcript reads
+encoded again, since that changes ids. An observation is the piece ``"{observation}\n>"``; a transcript reads
 
     <bos>{observation}
     > go to cabinet 1<stop>{observation}

@@ -35,7 +35,7 @@ class RolloutProgress:
             self._task = self._live.add_task(name, total=total, text="")
             self._live.start()
 
-    def add(self, episode: Episode) -> None:
+    def update(self, episode: Episode) -> None:
         """Count a finished episode."""
         self.done += 1
         self.failures += episode.failed
@@ -62,3 +62,9 @@ class RolloutProgress:
         """Leave the line as it stands."""
         if self._live is not None:
             self._live.stop()
+
+    def __enter__(self) -> RolloutProgress:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

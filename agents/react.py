@@ -19,30 +19,26 @@ _UNLIMITED_TOKENS = 10_000_000
 def react(
     context: Literal["append", "window"] = "append",
     *,
-    window: int | None = None,
+    window_turns: int | None = None,
     thought: bool = False,
     sampling: Sampling | None = None,
     max_context_tokens: int | None = None,
 ) -> Agent:
     """Return a ReAct agent.
 
-    ``context`` "append" grows one sequence, "window" shows the last ``window`` exchanges. With ``thought`` a
-    completion reads ``Thought: ... Action: ...``; one without that form acts as it stands and is not valid.
-    ``max_context_tokens`` defaults to what the policy takes; an episode that outgrows it is truncated.
+    ``context`` "append" grows one sequence, "window" shows the last ``window_turns`` exchanges. With
+    ``thought`` a completion reads ``Thought: ... Action: ...``; one of another form acts as it stands and is
+    not valid. ``max_context_tokens`` is at most, and by default, what the policy takes; an episode that
+    outgrows it is truncated.
 
     Raises ``OptionError`` or ``UnknownNameError`` for settings that cannot be used.
     """
-    if context not in CONTEXTS:
-        raise UnknownNameError("context", context, CONTEXTS)
-    if (window is not None) != (context == "window"):
-        raise OptionError(
-            "window (how many exchanges are shown) goes with context='window', and only with it"
-        )
+    _check(context, window_turns)
     sampling = sampling or Sampling()
 
     async def agent(actor: Actor) -> None:
-        limit = max_context_tokens or actor.context_tokens or _UNLIMITED_TOKENS
-        history = _context(actor.tokenizer, window, limit)
+        limit = min(max_context_tokens or _UNLIMITED_TOKENS, actor.context_tokens or _UNLIMITED_TOKENS)
+        history = make_context(context, actor.tokenizer, limit, window_turns)
         history.begin(actor.observation)
         while not actor.done:
             ids, kept = history.prompt(sampling.max_tokens)
@@ -55,8 +51,18 @@ def react(
             observation, _, _ = await actor.step(action, valid=valid)
             history.observe(observation)
 
-    agent.__name__ = f"react-{context}" + (str(window) if window else "") + ("-thought" if thought else "")
+    agent.__name__ = f"react-{context}{window_turns or ''}" + ("-thought" if thought else "")
     return agent
+
+
+def make_context(
+    context: str, tokenizer: Tokenizer, max_tokens: int, window_turns: int | None = None
+) -> Context:
+    """Return the context called ``context``. Raises ``OptionError`` or ``UnknownNameError``."""
+    _check(context, window_turns)
+    if window_turns is not None:
+        return WindowContext(tokenizer, window_turns, max_tokens)
+    return AppendContext(tokenizer, max_tokens)
 
 
 def parse(text: str) -> tuple[str, bool]:
@@ -68,5 +74,10 @@ def parse(text: str) -> tuple[str, bool]:
     return text.strip(), False
 
 
-def _context(tokenizer: Tokenizer, window: int | None, max_tokens: int) -> Context:
-    return WindowContext(tokenizer, window, max_tokens) if window else AppendContext(tokenizer, max_tokens)
+def _check(context: str, window_turns: int | None) -> None:
+    if context not in CONTEXTS:
+        raise UnknownNameError("context", context, CONTEXTS)
+    if (window_turns is not None) != (context == "window"):
+        raise OptionError(
+            "window_turns (how many exchanges are shown) goes with context='window' and only with it"
+        )

@@ -17,17 +17,16 @@ import math
 import threading
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from palaestra.agents.context import ContextFull
 from palaestra.agents.episode import Episode, EpisodeWriter, Turn
 from palaestra.agents.gathering import Gathering
-from palaestra.agents.policies.core import Completion, Policy, Request, Sampling, Tokenizer, View
-from palaestra.agents.progress import RolloutProgress
+from palaestra.agents.policies.core import Completion, Policy, Request, Sampling, Tokenizer
 from palaestra.agents.stage import FATAL, Stage, Stages
 from palaestra.envs.panel import PanelItem
 from palaestra.errors import ContractError, FailureRateError, InfrastructureError, OptionError
@@ -187,6 +186,14 @@ class Actor:
         )
 
 
+class Progress(Protocol):
+    """Whoever wants to hear of every episode that ends."""
+
+    def update(self, episode: Episode) -> None:
+        """Count a finished episode."""
+        ...
+
+
 Agent = Callable[[Actor], Awaitable[None]]
 
 _sessions = itertools.count()
@@ -198,15 +205,15 @@ def rollout(
     policy: Policy,
     settings: RolloutSettings | None = None,
     writer: EpisodeWriter | None = None,
-    progress: str | None = None,
+    progress: Progress | None = None,
 ) -> list[Episode]:
     """Play ``jobs`` and return their episodes, in the order of the jobs.
 
-    ``writer`` gets each episode as it ends. ``progress`` names the rollout on a progress line (None: silent).
+    ``writer`` and ``progress`` (such as a ``RolloutProgress``) get each episode as it ends.
     A failure of the infrastructure is tried again in a fresh environment; an error in ``agent`` itself is
     not. Either way the episode is recorded as failed, with what happened in ``failure``.
 
-    Raises ``FailureRateError`` (its ``episodes`` are those that ended) when more failed than
+    Raises ``FailureRateError`` when more failed than
     ``settings.max_failure_rate`` allows, ``DeadlineError`` when the policy is stuck, ``StorageError`` when
     the disk is full, and ``OptionError`` or ``UnknownNameError`` for a job that cannot be played.
     """
@@ -229,11 +236,11 @@ class _Engine:
         policy: Policy,
         settings: RolloutSettings,
         writer: EpisodeWriter | None,
-        progress: str | None,
+        progress: Progress | None,
     ) -> None:
         self._jobs, self._agent, self._policy, self._settings = list(jobs), agent, policy, settings
         self._writer = writer
-        self._progress = RolloutProgress(progress, len(self._jobs)) if progress is not None else None
+        self._progress = progress
         self._queue = iter(range(len(self._jobs)))
         self._episodes: list[Episode | None] = [None] * len(self._jobs)
         self._live = self._finished = self._failed = 0
@@ -258,8 +265,6 @@ class _Engine:
             await _cancel([*players, gathering])
             self._gathering.close()
             self._stages.close()
-            if self._progress is not None:
-                self._progress.close()
         self._check_failure_rate(at_least=1)
         return [episode for episode in self._episodes if episode is not None]
 
@@ -280,7 +285,7 @@ class _Engine:
         if self._writer is not None:
             self._writer.write(episode)
         if self._progress is not None:
-            self._progress.add(episode)
+            self._progress.update(episode)
         self._check_failure_rate(at_least=_JOBS_BEFORE_RATE)
 
     def _check_failure_rate(self, at_least: int) -> None:
@@ -288,23 +293,22 @@ class _Engine:
             return
         ended = [episode for episode in self._episodes if episode is not None]
         first = next(episode.failure for episode in ended if episode.failed)
-        error = FailureRateError(
+        raise FailureRateError(
             f"{self._failed} of {self._finished} episodes failed, more than max_failure_rate = "
             f"{self._settings.max_failure_rate:g} allows. Episodes written so far are kept. The first "
             f"failure: {first}"
         )
-        error.episodes = ended
-        raise error
 
     async def _play(self, index: int) -> Episode:
         """Play job ``index`` until it does not fail, or its tries are spent."""
-        for tries in range(self._settings.retries + 1):
+        tries = 0
+        while True:
             episode, again = await self._try(index)
             if tries:
                 episode.tags["retries"] = tries
-            if not again:
-                break
-        return episode
+            if not again or tries == self._settings.retries:
+                return episode
+            tries += 1
 
     async def _try(self, index: int) -> tuple[Episode, bool]:
         """Play job ``index`` once; return the episode and whether trying again makes sense."""

@@ -87,10 +87,17 @@ class Tokenizer(Protocol):
 
 @runtime_checkable
 class Policy(Protocol):
-    """Turns prompts into completions. ``name`` appears in results; ``tokenizer`` made the prompts."""
+    """Turns prompts into completions. ``name`` appears in results.
+
+    A policy that limits prompt and completion together says so in an attribute ``context_tokens``.
+    """
 
     name: str
-    tokenizer: Tokenizer
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer that made the prompts."""
+        ...
 
     async def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """Return one completion for each request, in order."""
