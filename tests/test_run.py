@@ -177,7 +177,7 @@ def test_a_full_disk_noticed_by_tensorboard_is_a_storage_error_too(tmp_path, mon
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(run_module, "_tensorboard", lambda directory, step: Full())
-    with pytest.raises(StorageError, match="tensorboard.*No space"), opened(tmp_path) as run:
+    with pytest.raises(StorageError, match=r"tensorboard.*No space"), opened(tmp_path) as run:
         run.log(1, {"loss": 1.0})
     assert metrics(tmp_path) == [{"step": 1, "loss": 1.0}]
 

@@ -106,7 +106,7 @@ class Config:
     """Weight of the divergence from the policy that training began with; 0 keeps no copy of it."""
     entropy_coefficient: float = 0.0
     """Bonus for entropy."""
-    tokens_per_micro_batch: int = 4096
+    tokens_per_micro_batch: int = 2048
     """Tokens of one forward pass; lower it when memory runs out."""
 
     evaluate_every: int = 0

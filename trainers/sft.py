@@ -82,7 +82,7 @@ class Config:
     """Turns that the window context shows; it has no effect with append."""
     max_context_tokens: int = 2048
     """Longest prompt with completion; turns beyond it are cut off."""
-    tokens_per_micro_batch: int = 4096
+    tokens_per_micro_batch: int = 2048
     """Tokens of one forward pass; lower it when memory runs out."""
     checkpoint_every: int = 100
     """Optimiser steps between checkpoints."""

@@ -21,7 +21,7 @@ class LearnerConfig:
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.95)
     max_grad_norm: float = 1.0
-    tokens_per_micro_batch: int = 4096
+    tokens_per_micro_batch: int = 2048
     mini_batches: int = 1
     """Optimiser steps per update: the rows are cut, in their order, into so many parts."""
     epochs: int = 1

@@ -91,8 +91,8 @@ class Run:
                 self._board.add_scalar(name, value, step)
         except OSError as error:
             raise StorageError(
-                f"cannot write to {self.directory / 'tensorboard'}: {error}; free some space and run the same "
-                "command again"
+                f"cannot write to {self.directory / 'tensorboard'}: {error}; free some space and run the "
+                "same command again"
             ) from error
 
     def save(
