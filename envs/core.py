@@ -143,7 +143,7 @@ class TextEnv(gymnasium.Env[str, str]):
     def __init__(
         self, tasks: TaskSet, *, max_steps: int, render_mode: str | None = None, **unknown: Any
     ) -> None:
-        """Subclasses pass their own ``**unknown`` on, so that a misspelt option is an error."""
+        """Take tasks and limits; subclasses pass their own ``**unknown`` on, so misspelt options are errors."""
         if unknown:
             raise UnknownNameError("option", next(iter(unknown)), self.options())
         if max_steps < 1:
@@ -237,7 +237,7 @@ class TextEnv(gymnasium.Env[str, str]):
 
     def _begin(self, task: Task) -> tuple[str, Info]:
         self._task = task
-        self._generator_state = copy.deepcopy(self.np_random.bit_generator.state)
+        self._generator_state = self.np_random.bit_generator.state  # numpy builds it anew at each reading
         self._actions = []
         self._success = False
         self._observation = self._start(task)
@@ -276,7 +276,8 @@ class TextEnv(gymnasium.Env[str, str]):
             "success": self._success,
             "steps": len(self._actions),
         }
-        info.update(self._info())
+        if added := self._info():
+            info.update(added)
         return info
 
     def snapshot(self) -> Snapshot:
