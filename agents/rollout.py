@@ -158,6 +158,7 @@ class Actor:
         """Reset the environment to the job's task. Called by the engine."""
         self.observation, self.info = await self._stage.reset(self.job.item)
         self.episode.goal = str(self.info.get("goal", ""))
+        self.episode.scenario = self._stage.scenario
 
     def end(self) -> None:
         """Keep a generation that no step followed. Called by the engine."""

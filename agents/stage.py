@@ -58,6 +58,11 @@ class Stage:
         """Take one action. Raises ``InfrastructureError`` when the environment fails, or is too slow."""
         return await self._call(self._made.step, action)
 
+    @property
+    def scenario(self) -> str:
+        """The scenario of the present task."""
+        return self._made.task.scenario
+
     def view(self, observation: str, info: Mapping[str, Any]) -> View:
         """Return what a policy that reads no tokens may look at."""
         return View(observation, info, self._expert if self._made.has_expert else None)
