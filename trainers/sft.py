@@ -175,7 +175,7 @@ def demonstration_rows(config: Config, episodes: Sequence[Episode], tokenizer: T
     rows: list[Row] = []
     for episode in episodes:
         context = make_context(config.context, tokenizer, config.max_context_tokens, config.window_turns)
-        shown = reencode(episode, context, tokenizer)
+        shown = reencode(episode, context)
         weights = [0.0 if turn.tags.get("noise") else 1.0 for turn in shown.turns]
         rows.extend(row for row in imitation_rows(shown, weights) if any(row.imitation or ()))
     if not rows:
