@@ -143,7 +143,7 @@ class TextEnv(gymnasium.Env[str, str]):
     def __init__(
         self, tasks: TaskSet, *, max_steps: int, render_mode: str | None = None, **unknown: Any
     ) -> None:
-        """Take tasks and limits; subclasses pass their own ``**unknown`` on, so misspelt options are errors."""
+        """Take tasks and limits; subclasses pass their own ``**unknown`` on: misspelt options are errors."""
         if unknown:
             raise UnknownNameError("option", next(iter(unknown)), self.options())
         if max_steps < 1:
