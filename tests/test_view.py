@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from palaestra.agents.episode import Episode, EpisodeWriter, Turn
-from palaestra.cli.report.content import choose, content, contestants, curves, finite, wilson
+from palaestra.cli.report.content import choose, content, contestants, curves, finite
 from palaestra.cli.view import render, write_report
 from palaestra.errors import DataError, OptionError, StorageError
 
@@ -133,17 +133,22 @@ def test_a_benchmark_shows_the_measured_results(tmp_path: Path) -> None:
         "tokens": 0,
         "seconds": 0.1,
         "failures": 0,
-        "by_scenario": {},
+        "by_scenario": {"doors": {"success": 1.0, "episodes": 10}},
+        "settings": {"policy": "expert"},
+        "episodes": 40,
     }
     panel = {"name": "doors", "digest": "abc", "size": 40}
     (tmp_path / "results.json").write_text(json.dumps({"panel": panel, "contestants": [row]}))
-    write_episodes(tmp_path / "episodes-expert.jsonl", [make_episode(1)])
+    write_episodes(tmp_path / "episodes-expert-0.jsonl", [make_episode(1)])
+    write_episodes(tmp_path / "episodes-expert-1.jsonl", [make_episode(2)])
     data = Page(write_report(tmp_path)).data
     assert data["kind"] == "benchmark"
-    assert data["contestants"] == [row]
+    (shown,) = data["contestants"]
+    assert {**shown, "by_scenario": row["by_scenario"], "n": None} == {**row, "n": None}
+    assert shown["by_scenario"]["doors"]["interval"] == pytest.approx([0.7225, 1.0], abs=1e-4)
     assert data["panel"] == panel
     assert data["measured"]
-    assert data["episodes"][0]["source"] == "episodes-expert"
+    assert {episode["source"] for episode in data["episodes"]} == {"expert"}
 
 
 def test_failed_episodes_count_in_no_rate_and_are_never_dropped(tmp_path: Path) -> None:
@@ -198,6 +203,16 @@ def test_broken_metrics_and_config_are_named_and_the_rest_is_shown(run_directory
     render(data)
 
 
+@pytest.mark.parametrize("text", ["{}", "[]", '{"contestants": [3]}', "{"])
+def test_a_broken_results_file_is_named_and_the_episodes_are_shown(tmp_path: Path, text: str) -> None:
+    (tmp_path / "results.json").write_text(text)
+    write_episodes(tmp_path / "episodes-expert-0.jsonl", [make_episode(1)])
+    data = content(tmp_path, 5)
+    assert "results.json" in data["notes"][0]
+    assert not data["measured"]
+    assert data["contestants"][0]["success"] == 1.0
+
+
 @pytest.mark.parametrize("what", ["missing", "empty folder", "binary"])
 def test_nothing_to_show_is_a_typed_error(tmp_path: Path, what: str) -> None:
     path = tmp_path / "thing"
@@ -243,10 +258,7 @@ def test_numbers_that_json_does_not_know_become_none() -> None:
     assert finite({"a": float("nan"), "b": [float("inf"), 1]}) == {"a": None, "b": [None, 1]}
 
 
-def test_wilson_interval() -> None:
-    # Against the closed form for no successes, z² / (n + z²), and its mirror image.
-    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
-    assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+def test_no_episodes_make_no_result_rows() -> None:
     assert contestants([]) == []
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import palaestra
+from palaestra.agents.benchmark import wilson_interval
 from palaestra.agents.episode import Episode, Turn
 from palaestra.errors import DataError
 
@@ -29,7 +30,14 @@ class Source:
     path: Path
     kind: str
     episode_files: list[Path]
+    tokenizers: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def label(self, file: Path) -> str:
+        """Return what the episodes of a file are called: in a benchmark, their contestant."""
+        if self.kind == "benchmark":
+            return file.stem.removeprefix("episodes-").rpartition("-")[0] or file.stem
+        return file.stem
 
 
 def content(path: Path, max_episodes: int) -> Record:
@@ -41,8 +49,10 @@ def content(path: Path, max_episodes: int) -> Record:
     """
     source = find_source(path)
     metrics = read_metrics(path / "metrics.jsonl", source.notes) if path.is_dir() else []
+    results = read_results(path / "results.json", source.notes) if path.is_dir() else None
+    measured = results["contestants"] if results else None
+    source.tokenizers += [file for row in measured or [] for file in tokenizer_files(row)]
     episodes, total = read_some_episodes(source, max_episodes)
-    results = read_json(path / "results.json", source.notes) if path.is_dir() else None
     config = read_json(path / "config.json", source.notes) if path.is_dir() else None
     if not (metrics or episodes or results):
         why = f" ({'; '.join(source.notes)})" if source.notes else ""
@@ -57,8 +67,8 @@ def content(path: Path, max_episodes: int) -> Record:
         "version": palaestra.__version__,
         "config": settings(config) if isinstance(config, Mapping) else {},
         "panel": results.get("panel") if results else None,
-        "contestants": results["contestants"] if results else contestants(episodes),
-        "measured": results is not None,
+        "contestants": contestants(episodes) if measured is None else measured,
+        "measured": measured is not None,
         "curves": curves(metrics),
         "episodes": episodes,
         "total_episodes": total,
@@ -78,14 +88,15 @@ def settings(config: Mapping[str, Any]) -> Record:
 def find_source(path: Path) -> Source:
     """Say what ``path`` is. Raises ``DataError`` when there is nothing that can be read."""
     if path.is_file():
-        return Source(path, "episodes", [path])
+        return Source(path, "episodes", [path], sorted(path.parent.glob("**/tokenizer.json"))[-1:])
     if not path.is_dir():
         raise DataError(
             f"{path} does not exist; give a run directory, a benchmark directory or a .jsonl of episodes"
         )
     files = sorted({*path.glob("episodes*.jsonl"), *(path / "episodes").rglob("*.jsonl")})
     kind = "benchmark" if (path / "results.json").exists() else "training run"
-    return Source(path, kind, files)
+    # The newest, since the folders of checkpoints are numbered.
+    return Source(path, kind, files, sorted(path.glob("**/tokenizer.json"))[-1:])
 
 
 def read_json(file: Path, notes: list[str]) -> Any:
@@ -183,7 +194,7 @@ def read_some_episodes(source: Source, limit: int) -> tuple[list[Record], int]:
     """
     places = [place for file in source.episode_files for place in line_places(file)]
     chosen = choose(places, limit)
-    decode = load_decoder(source.path)
+    decoders = [*map(load_decoder, dict.fromkeys(source.tokenizers)), spell_bytes]
     episodes: list[Record] = []
     broken: list[str] = []
     size = 0
@@ -193,7 +204,7 @@ def read_some_episodes(source: Source, limit: int) -> tuple[list[Record], int]:
         except DataError as error:
             broken.append(str(error))
             continue
-        record = episode_data(episode, file.stem, decode)
+        record = episode_data(episode, source.label(file), decoders)
         size += len(json.dumps(record))
         if episodes and size > _EPISODES_BYTES:
             source.notes.append(
@@ -242,7 +253,7 @@ def _line_at(file: Path, offset: int) -> str:
         return lines.readline().decode("utf-8", errors="replace")
 
 
-def episode_data(episode: Episode, source: str, decode: Decode | None) -> Record:
+def episode_data(episode: Episode, source: str, decoders: Sequence[Decode]) -> Record:
     """Return what the page shows of an episode; prompt ids are counted, not kept."""
     return {
         "id": episode.task_id,
@@ -265,11 +276,11 @@ def episode_data(episode: Episode, source: str, decode: Decode | None) -> Record
         "sampled": episode.sampled_tokens,
         "prompted": episode.prompt_tokens,
         "final": episode.final_observation,
-        "turns": [turn_data(turn, decode) for turn in episode.turns],
+        "turns": [turn_data(turn, decoders) for turn in episode.turns],
     }
 
 
-def turn_data(turn: Turn, decode: Decode | None) -> Record:
+def turn_data(turn: Turn, decoders: Sequence[Decode]) -> Record:
     """Return what the page shows of a turn: texts, and per sampled token its text and log-prob."""
     record: Record = {"o": turn.observation, "a": turn.action, "r": turn.reward, "p": len(turn.prompt_ids)}
     if not turn.valid:
@@ -278,42 +289,78 @@ def turn_data(turn: Turn, decode: Decode | None) -> Record:
         record["finish"] = turn.finish_reason
     if turn.tags:
         record["tags"] = finite(turn.tags)
-    if turn.completion_ids:
+    if any(turn.logprobs):
         record["l"] = [round(value, 3) if math.isfinite(value) else None for value in turn.logprobs]
-        record["t"] = token_texts(turn, decode)
+        record["t"] = token_texts(turn, decoders)
+    else:  # A scripted policy, which never doubts: only how many tokens there were is worth its bytes.
+        record["n"] = len(turn.completion_ids)
     return record
 
 
-def token_texts(turn: Turn, decode: Decode | None) -> list[str]:
-    """Return the text of each sampled token, or its number where the tokenizer at hand did not make it.
+def token_texts(turn: Turn, decoders: Sequence[Decode]) -> list[str]:
+    """Return the text of each sampled token, or its number where no tokenizer at hand made it.
 
     A tokenizer counts as the right one when the tokens it spells contain the action.
     """
-    if decode is not None:
+    for decode in decoders:
         pieces = decode(turn.completion_ids)
         if turn.action.strip() in "".join(pieces):
             return pieces
     return [f"#{number} " for number in turn.completion_ids]
 
 
-def load_decoder(path: Path) -> Decode | None:
-    """Return a function from token ids to their texts, made from a ``tokenizer.json`` below ``path``.
+def load_decoder(file: Path) -> Decode:
+    """Return a function from token ids to their texts, made from a ``tokenizer.json``.
 
-    None where there is no such file or the library `tokenizers` is not installed.
+    It spells nothing where the library `tokenizers` is not installed or the file cannot be read.
     """
-    root = path if path.is_dir() else path.parent
-    files = sorted(root.glob("tokenizer.json")) + sorted(root.glob("*/**/tokenizer.json"))
-    if not files:
-        return None
     try:
         from tokenizers import Tokenizer
-    except ImportError:
+
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception:  # the library raises its own bare Exception for a file it cannot read
+        return lambda ids: []
+    return lambda ids: [tokenizer.decode([number], skip_special_tokens=False) for number in ids]
+
+
+def spell_bytes(ids: list[int]) -> list[str]:
+    """Spell the tokens of the scripted policies, whose ids below 256 are bytes."""
+    return [bytes([number]).decode(errors="replace") if number < 256 else "" for number in ids]
+
+
+def tokenizer_files(contestant: Record) -> list[Path]:
+    """Return the tokenizer of a contestant whose policy is ``tiny:DIR``, where it is still there."""
+    policy = str((contestant.get("settings") or {}).get("policy", ""))
+    file = Path(policy.partition(":")[2], "tokenizer.json")
+    return [file] if policy.startswith("tiny:") and file.exists() else []
+
+
+def read_results(file: Path, notes: list[str]) -> Record | None:
+    """Return the panel and the rows of a results.json, or None (with a note) where it cannot be read."""
+    record = read_json(file, notes)
+    if record is None:
         return None
     try:
-        tokenizer = Tokenizer.from_file(str(files[-1]))
-    except Exception:  # the library raises its own bare Exception for a file it cannot read
+        return {
+            "panel": record.get("panel"),
+            "contestants": [measured_row(row) for row in record["contestants"]],
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        notes.append(f"{file.name} is not the result of a benchmark: {type(error).__name__}: {error}")
         return None
-    return lambda ids: [tokenizer.decode([number], skip_special_tokens=False) for number in ids]
+
+
+def measured_row(row: Record) -> Record:
+    """Return a row of results.json with an interval beside every rate that says how many tries it had."""
+    scenarios = {name: _with_interval(rate) for name, rate in (row.get("by_scenario") or {}).items()}
+    return {**row, "n": row.get("episodes"), "by_scenario": scenarios}
+
+
+def _with_interval(rate: Record) -> Record:
+    success, count = rate.get("success"), rate.get("episodes")
+    if success is None or not count or "interval" in rate:
+        return rate
+    return {"success": success, "n": count, "interval": wilson_interval(round(success * count), count)}
 
 
 def contestants(episodes: Iterable[Record]) -> list[Record]:
@@ -344,18 +391,12 @@ def _rate(judged: Sequence[Record]) -> Record:
     successes = sum(episode["success"] for episode in judged)
     if not judged:
         return {"success": None, "interval": None, "n": 0}
-    return {"success": successes / len(judged), "interval": wilson(successes, len(judged)), "n": len(judged)}
+    return {
+        "success": successes / len(judged),
+        "interval": wilson_interval(successes, len(judged)),
+        "n": len(judged),
+    }
 
 
 def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
-
-
-def wilson(successes: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a rate of ``successes`` in ``count`` tries (Wilson, 1927)."""
-    z = 1.959964
-    rate = successes / count
-    scale = 1 + z * z / count
-    centre = (rate + z * z / (2 * count)) / scale
-    half = z * math.sqrt(rate * (1 - rate) / count + z * z / (4 * count * count)) / scale
-    return max(0.0, centre - half), min(1.0, centre + half)

@@ -91,7 +91,7 @@ function rate(row) {
     range = `${(100 * low).toFixed(0)} – ${(100 * high).toFixed(0)} %`;
   }
   const tipText = interval ? `success ${percent(value)}, 95 % interval ${percent(interval[0])} to ${percent(interval[1])}` : `success ${percent(value)}`;
-  return element("div", { class: "rate", "data-tip": row.n !== undefined ? `${tipText}\n${counted(row.n, "episode")}` : tipText },
+  return element("div", { class: "rate", "data-tip": known(row.n) ? `${tipText}\n${counted(row.n, "episode")}` : tipText },
     element("b", {}, percent(value)), track, element("span", { class: "range" }, range));
 }
 
@@ -105,7 +105,7 @@ function showResults() {
   if (!data.contestants.length) return;
   const section = document.getElementById("results");
   const rows = data.contestants.map((row) => element("tr", {},
-    element("td", { class: "name" }, row.name), element("td", { class: "wide" }, rate(row)),
+    element("td", { class: "name" }, row.name, about(row.settings)), element("td", { class: "wide" }, rate(row)),
     ...["steps", "tokens", "seconds", "failures"].map((key) => element("td", { class: "number" }, short(row[key])))));
   section.append(element("h2", {}, "Results"),
     table([["who"], ["success, with its 95 % interval"], ["steps", 1], ["tokens", 1], ["seconds", 1], ["failures", 1]], rows));
@@ -116,6 +116,13 @@ function showResults() {
     : `Computed from ${shown}. A failure is of the machine, not of the agent, and counts in no rate.`));
   showScenarios(section);
   section.hidden = false;
+}
+
+function about(settings) {
+  if (!settings) return null;
+  const told = [settings.policy, settings.context, known(settings.temperature) ? `temperature ${settings.temperature}` : null];
+  const text = told.filter((part) => part !== null && part !== undefined).join(" · ");
+  return element("div", { class: "about", "data-tip": Object.entries(settings).map(([name, value]) => `${name}: ${plain(value)}`).join("\n") }, text);
 }
 
 function showScenarios(section) {
@@ -297,9 +304,9 @@ const browser = {
     this.search = element("input", { type: "search", placeholder: "search goals, observations, actions", oninput: () => { this.words = this.search.value.toLowerCase(); this.refresh(); } });
     this.outcomes = Object.keys(OUTCOMES).filter((name) => name === "all" || data.episodes.some(OUTCOMES[name])).map((name) =>
       element("button", { "aria-pressed": String(name === "all"), onclick: () => { this.outcome = name; this.refresh(); } }, name));
-    this.selects = [["scenario", "every scenario"], ["policy", "every policy"], ["source", "every file"]].flatMap(([key, all]) => {
+    this.selects = [["scenario", "every scenario"], ["policy", "every policy"], ["source", data.measured ? "every contestant" : "every file"]].flatMap(([key, all]) => {
       const values = [...new Set(data.episodes.map((episode) => episode[key]))].sort();
-      if (values.length < 2) return [];
+      if (values.length < 2 || (key === "policy" && data.measured)) return [];
       this.pick[key] = "";
       return [element("select", { "aria-label": key, onchange: (event) => { this.pick[key] = event.target.value; this.refresh(); } },
         element("option", { value: "" }, all), values.map((value) => element("option", { value: value }, value || "(none)")))];
@@ -351,7 +358,8 @@ const browser = {
 
   row(index) {
     const episode = data.episodes[index];
-    const small = [episode.scenario, counted(episode.turns.length, "step"), episode.sampled ? counted(episode.sampled, "token") : "", data.contestants.length > 1 ? episode.policy : ""];
+    const who = data.measured ? episode.source : episode.policy;
+    const small = [data.contestants.length > 1 ? who : "", episode.scenario, counted(episode.turns.length, "step"), episode.sampled ? counted(episode.sampled, "token") : ""];
     return element("button", { "data-index": index, "aria-current": String(index === this.current), onclick: () => this.open(index) },
       mark(episode), element("span", { class: "line" }, episode.goal || episode.id), element("span", { class: "muted" }, short(episode.reward)),
       element("span", { class: "small line" }, small.filter(Boolean).join(" · ")));
@@ -392,7 +400,7 @@ function chips(record, kind = "") {
 
 function showEpisode(talk, episode) {
   const verdict = episode.outcome === "failed" ? ["failed", "warn"] : episode.success ? ["solved", "good"] : ["not solved", "bad"];
-  const facts = [episode.id, episode.env, episode.scenario, `${episode.policy} · ${episode.agent}`, episode.outcome, `seed ${episode.seed}`,
+  const facts = [episode.id, episode.env, episode.scenario, data.measured ? episode.source : "", `${episode.policy} · ${episode.agent}`, episode.outcome, `seed ${episode.seed}`,
     episode.attempt ? `attempt ${episode.attempt}` : "", counted(episode.turns.length, "step"), episode.sampled ? `${grouped(episode.sampled)} sampled and ${grouped(episode.prompted)} prompt tokens` : "", `${short(episode.seconds)} s`];
   talk.replaceChildren(
     element("div", { class: "goal" }, episode.goal || episode.id),
@@ -413,6 +421,7 @@ function showTurn(turn, number) {
   if (turn.invalid) under.push(element("span", { class: "mark bad" }, "not valid"));
   if (turn.finish) under.push(element("span", { class: "mark warn" }, `ended by ${turn.finish}`));
   if (turn.l) under.push(element("span", {}, counted(turn.l.length, "token")), element("span", {}, `log-prob ${short(turn.l.reduce((sum, value) => sum + (value ?? 0), 0))}`));
+  else if (turn.n) under.push(element("span", {}, counted(turn.n, "token")));
   under.push(...chips(turn.tags, "accent"));
   const spelt = turn.t ? turn.t.join("") : "";
   const texts = turn.t ? tokens(turn) : [turn.a];
