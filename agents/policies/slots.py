@@ -21,7 +21,7 @@ _FIRST_TOKENS = 256
 class Slots(Cache):
     """A transformers ``Cache`` whose rows belong to sessions.
 
-    Per layer two tensors [rows, columns, heads, head_dim]. The last column takes what padding writes.
+    Per layer two tensors [rows, heads, columns, head_dim]. The last column takes what padding writes.
     """
 
     def __init__(self, max_sessions: int) -> None:
@@ -33,7 +33,7 @@ class Slots(Cache):
         self._values: list[Tensor] = []
         self._rows_made = 0
         self._columns = _FIRST_TOKENS
-        self._write = torch.empty(0, dtype=torch.long)
+        self._write = torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long)
         self._read: slice | Tensor = slice(0, 0)
         self._span = 0
 
@@ -88,7 +88,7 @@ class Slots(Cache):
                 break
             length = len(self._kept[session])
             for tensor in (*self._keys, *self._values):
-                tensor[gap, :length] = tensor[row, :length]
+                tensor[gap, :, :length] = tensor[row, :, :length]
             self._row_of[session] = gap
 
     # ---- what the model sees ---------------------------------------------------------------------------
@@ -105,8 +105,8 @@ class Slots(Cache):
             return
         for tensors in (self._keys, self._values):
             for number, old in enumerate(tensors):
-                new = old.new_zeros(rows, columns, *old.shape[2:])
-                new[: old.shape[0], : old.shape[1]] = old
+                new = old.new_zeros(rows, old.shape[1], columns, old.shape[3])
+                new[: old.shape[0], :, : old.shape[2]] = old
                 tensors[number] = new
         self._rows_made, self._columns = rows, columns
 
@@ -117,8 +117,7 @@ class Slots(Cache):
         """
         device = positions.device
         row_ids = torch.tensor(rows, device=device)
-        columns = torch.where(positions < 0, self._columns - 1, positions)
-        self._write = (row_ids[:, None] * self._columns + columns).flatten()
+        self._write = row_ids[:, None], torch.where(positions < 0, self._columns - 1, positions)
         adjacent = rows[-1] - rows[0] + 1 == len(rows)
         self._read = slice(rows[0], rows[-1] + 1) if adjacent else row_ids
         self._span = span
@@ -131,9 +130,9 @@ class Slots(Cache):
     ) -> tuple[Tensor, Tensor]:
         """Store new keys and values, [B, heads, T, head_dim]; return all those of the open rows."""
         if layer_idx == len(self._keys):
-            shape = (self._rows_made, self._columns, key_states.shape[1])
-            self._keys.append(key_states.new_zeros(*shape, key_states.shape[3]))
-            self._values.append(value_states.new_zeros(*shape, value_states.shape[3]))
+            for tensors, new in ((self._keys, key_states), (self._values, value_states)):
+                shape = (self._rows_made, new.shape[1], self._columns, new.shape[3])
+                tensors.append(new.new_zeros(shape))
         return (
             self._exchange(self._keys[layer_idx], key_states),
             self._exchange(self._values[layer_idx], value_states),
@@ -144,8 +143,8 @@ class Slots(Cache):
         return self._span
 
     def _exchange(self, stored: Tensor, new: Tensor) -> Tensor:
-        flat = stored.view(-1, stored.shape[2] * stored.shape[3])
-        flat.index_copy_(0, self._write, new.transpose(1, 2).reshape(-1, flat.shape[1]))
+        rows, columns = self._write
+        stored[rows, :, columns] = new.transpose(1, 2)
         if isinstance(self._read, slice):
-            return stored[self._read, : self._span].transpose(1, 2)
-        return stored[:, : self._span].index_select(0, self._read).transpose(1, 2)
+            return stored[self._read, :, : self._span]
+        return stored[:, :, : self._span].index_select(0, self._read)

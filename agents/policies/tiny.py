@@ -1,6 +1,6 @@
 """The tiny policy: a small decoder trained from scratch, with key-value caches kept across turns.
 
-A turn costs its new tokens only. Every session has a slot in one tensor per layer, [slots, tokens, heads,
+A turn costs its new tokens only. Every session has a row in two tensors per layer, [rows, heads, columns,
 head_dim]; what a request shares with the ids kept in its slot is not encoded again. Works for any causal
 language model of transformers with full attention, given a tokenizer.
 """
@@ -173,8 +173,8 @@ class TinyPolicy:
                     completions += self._generate(requests[begin : begin + self.max_batch])
                 return completions
         except BaseException:
-            # Half a turn may be in the slots: what they say they hold can no longer be trusted.
-            self.drop_caches()
+            # Half a turn, or numbers that are not finite, may be in the slots.
+            self._slots = Slots(_MAX_SESSIONS)
             raise
         finally:
             self.model.train(was_training)
@@ -212,7 +212,7 @@ class TinyPolicy:
 
     @staticmethod
     def load(directory: Path, *, max_batch: int = 64) -> TinyPolicy:
-        """Read what ``save`` wrote. Raises ``CheckpointError`` when it is missing, cut or of another schema."""
+        """Read what ``save`` wrote. Raises ``CheckpointError`` when it is missing, cut or of another kind."""
         try:
             record = json.loads((directory / "policy.json").read_text())
             if record["schema"] != _SCHEMA_VERSION:
@@ -241,7 +241,7 @@ class TinyPolicy:
         works = self._begin(requests)
         for block in _blocks(works):
             self._sample(block, self._logits(block))
-        active = [work for work in works if work.finish_reason is None]
+        active = sorted((work for work in works if work.finish_reason is None), key=lambda work: work.row)
         while active:
             self._sample(active, self._logits(active))
             active = [work for work in active if work.finish_reason is None]
@@ -265,22 +265,20 @@ class TinyPolicy:
         return works
 
     def _logits(self, works: Sequence[_Work]) -> Tensor:
-        """Feed every work's ids; return the logits after the last, [len(works), V]."""
-        pad = 0
+        """Feed the ids of every work (rows ascending); return the logits after the last, [len(works), V]."""
+        rows, places = _span(works)
         width = max(len(work.feed) for work in works)
-        ids = np.full((len(works), width), pad)
-        for number, work in enumerate(works):
-            ids[number, width - len(work.feed) :] = work.feed
-        fed = np.array([len(work.feed) for work in works])
-        cached = np.array([work.cached for work in works])
-        # Padding stands left, so that the last column is the last id of every row.
-        positions = cached[:, None] + np.arange(width)[None, :] - (width - fed)[:, None]
-        positions[np.arange(width)[None, :] < (width - fed)[:, None]] = -1
+        ids = np.zeros((len(rows), width), dtype=np.int64)
+        positions = np.full((len(rows), width), -1)
+        for work, place in zip(works, places, strict=True):
+            # Padding stands left, so that the last column is the last id of every row.
+            begin = width - len(work.feed)
+            ids[place, begin:] = work.feed
+            positions[place, begin:] = range(work.cached, work.cached + len(work.feed))
+            work.cached += len(work.feed)
         device = self.model.device
         position_ids = torch.from_numpy(positions).to(device)
-        mask = self._slots.open(
-            [work.row for work in works], position_ids, int((cached + fed).max()), self.model.dtype
-        )
+        mask = self._slots.open(rows, position_ids, int(positions.max()) + 1, self.model.dtype)
         output = self.model(
             input_ids=torch.from_numpy(ids).to(device),
             attention_mask=mask,
@@ -289,9 +287,8 @@ class TinyPolicy:
             use_cache=True,
             logits_to_keep=1,
         )
-        for work in works:
-            work.cached += len(work.feed)
-        return output.logits[:, -1]
+        logits = output.logits[:, -1]
+        return logits if len(rows) == len(works) else logits[torch.tensor(places, device=device)]
 
     def _sample(self, works: Sequence[_Work], logits: Tensor) -> None:
         """Sample one id for every work and note it."""
@@ -321,6 +318,19 @@ class TinyPolicy:
                 work.finish_reason = "stop"
             elif len(work.ids) == work.request.sampling.max_tokens:
                 work.finish_reason = "length"
+
+
+def _span(works: Sequence[_Work]) -> tuple[list[int], list[int]]:
+    """Return the rows to compute and the place of each work among them.
+
+    Adjacent rows are read where they lie; others are copied together first, which costs more than computing
+    some rows for nothing as long as those are the fewer.
+    """
+    rows = [work.row for work in works]
+    spanned = rows[-1] - rows[0] + 1
+    if spanned < 2 * len(rows):
+        return list(range(rows[0], rows[-1] + 1)), [row - rows[0] for row in rows]
+    return rows, list(range(len(rows)))
 
 
 def _blocks(works: Sequence[_Work]) -> list[list[_Work]]:
