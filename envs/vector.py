@@ -55,27 +55,43 @@ class Infos(dict[str, Any]):
         self._filled = False
 
     def fill(self) -> None:
-        """Put the arrays together; every reading method does this first."""
-        if self._filled:
+        """Put all arrays together; every reading method but ``[key]`` does this first."""
+        if not self._filled:
+            self._filled = True
+            for key in dict.fromkeys(key for info in self.members for key in info):
+                self._add(key)
+
+    def __missing__(self, key: str) -> Any:
+        """Put together the one array that is asked for, when it is asked for alone."""
+        if not self._filled:
+            for name in (key, key.removeprefix("_")):
+                if any(name in info for info in self.members):
+                    self._add(name)
+                    return dict.__getitem__(self, key)
+        raise KeyError(key)
+
+    def _add(self, key: str) -> None:
+        if dict.__contains__(self, key):
             return
-        self._filled = True
         count = len(self.members)
-        for key in dict.fromkeys(key for info in self.members for key in info):
-            mask = np.fromiter((key in info for info in self.members), np.bool_, count)
-            values = {i: info[key] for i, info in enumerate(self.members) if key in info}
-            kinds = {type(value) for value in values.values()}
-            if kinds == {dict}:
-                nested = Infos([values.get(i, {}) for i in range(count)])
-                nested.fill()
-                dict.__setitem__(self, key, nested)
-            else:
-                numbers = len(kinds) == 1 and kinds <= {bool, int, float}
-                kind = kinds.pop() if numbers else object
-                array = np.zeros(count, kind) if numbers else np.full(count, None, object)
-                for i, value in values.items():
-                    array[i] = value
-                dict.__setitem__(self, key, array)
-            dict.__setitem__(self, f"_{key}", mask)
+        having = [i for i, info in enumerate(self.members) if key in info]
+        values = [self.members[i][key] for i in having]
+        kinds = set(map(type, values))
+        if kinds == {dict}:
+            found = dict(zip(having, values, strict=True))
+            array: Any = Infos([found.get(i, {}) for i in range(count)])
+            array.fill()
+        elif len(kinds) == 1 and kinds <= {bool, int, float}:
+            array = np.zeros(count, kinds.pop())
+            array[having] = values
+        else:
+            array = np.full(count, None, object)
+            for i, value in zip(having, values, strict=True):
+                array[i] = value
+        mask = np.zeros(count, np.bool_)
+        mask[having] = True
+        dict.__setitem__(self, key, array)
+        dict.__setitem__(self, f"_{key}", mask)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Infos, (self.members,)
@@ -94,7 +110,7 @@ def _filling(name: str) -> Callable[..., Any]:
 
 # A dict, because Gymnasium's vector wrappers insist on one; so every door into it has to fill it first.
 _DOORS = [
-    *("__contains__", "__delitem__", "__eq__", "__getitem__", "__ior__", "__iter__", "__len__", "__ne__"),
+    *("__contains__", "__delitem__", "__eq__", "__ior__", "__iter__", "__len__", "__ne__"),
     *("__or__", "__repr__", "__reversed__", "__ror__", "__setitem__", "clear", "copy", "get", "items"),
     *("keys", "pop", "popitem", "setdefault", "update", "values"),
 ]

@@ -133,7 +133,7 @@ def _function(name: str) -> Potential:
     if not (module and colon and function):
         raise OptionError(f"a potential is named 'module:function', not {name!r}")
     try:
-        found: Any = getattr(importlib.import_module(module), function)
+        found: Potential = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise OptionError(f"the potential {name!r} cannot be imported: {error}") from error
     if not callable(found):
