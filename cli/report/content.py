@@ -181,7 +181,7 @@ def group_of(name: str) -> str:
 
 
 def _rank(group: str) -> tuple[int, str]:
-    return {"success and reward": 0, "other": 2}.get(group, 1), group
+    return {"success and reward": 0, "other": 2, "time": 3}.get(group, 1), group
 
 
 # ---- episodes ----------------------------------------------------------------------------------------

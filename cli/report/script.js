@@ -172,8 +172,8 @@ function chart(curve) {
   const value = element("span", { class: "value" });
   const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": curve.name });
   card.append(element("div", { class: "head" }, element("span", {}, curve.name), value), picture);
-  let [low, high] = range(curve.y);
-  if (low >= 0 && high <= 1 && curve.group.startsWith("success")) [low, high] = [0, 1];
+  const share = curve.group.startsWith("success") && curve.y.every((level) => level >= 0 && level <= 1);
+  let [low, high] = share ? [0, 1] : range(curve.y);
   const room = low === 0 && high === 1 ? 0 : (high - low) * 0.06;
   [low, high] = [low - room, high + room];
   const [first, last] = range(curve.x);
@@ -228,6 +228,10 @@ function chart(curve) {
   return { card, draw };
 }
 
+function flat(curve) {
+  return !curve.group.startsWith("success") && curve.y.length > 1 && curve.y.every((level) => level === curve.y[0]);
+}
+
 function showCurves() {
   if (!data.curves.length) return;
   const section = document.getElementById("curves");
@@ -236,9 +240,14 @@ function showCurves() {
     oninput: () => charts.forEach((made) => made.draw(Number(slider.value))) });
   section.append(element("h2", {}, "Curves"), element("div", { class: "tools" }, element("label", {}, "smoothing", slider)));
   for (const group of [...new Set(data.curves.map((curve) => curve.group))]) {
-    const members = data.curves.filter((curve) => curve.group === group).map(chart);
-    charts.push(...members);
-    section.append(element("h3", {}, group), element("div", { class: "charts" }, members.map((made) => made.card)));
+    const members = data.curves.filter((curve) => curve.group === group);
+    const still = members.filter((curve) => flat(curve)), moving = members.filter((curve) => !flat(curve)).map(chart);
+    charts.push(...moving);
+    section.append(element("h3", {}, group), element("div", { class: "charts" }, moving.map((made) => made.card)));
+    if (still.length) {
+      section.append(element("div", { class: "chips" }, element("span", { class: "muted" }, "constant:"),
+        still.map((curve) => element("span", { class: "chip" }, `${curve.name}: ${short(curve.y[0])}`))));
+    }
   }
   const thinned = Math.max(...data.curves.map((curve) => curve.stride));
   if (thinned > 1) section.append(element("p", { class: "muted" }, `Long curves show every ${thinned}th point or denser.`));
