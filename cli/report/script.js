@@ -138,10 +138,11 @@ function showScenarios(section) {
 
 const WIDTH = 340, HEIGHT = 176, LEFT = 44, RIGHT = 10, TOP = 10, BOTTOM = 24;
 
-function ticks(low, high, count) {
+function ticks(low, high, count, whole = false) {
   const raw = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((candidate) => candidate >= raw * 0.999);
+  const fitting = [1, 2, 2.5, 5, 10].map((m) => m * power).find((candidate) => candidate >= raw * 0.999);
+  const step = whole ? Math.max(1, Math.ceil(fitting)) : fitting;
   const found = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(Number((i * step).toPrecision(12)));
   return found;
@@ -183,7 +184,7 @@ function chart(curve) {
     picture.append(svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(level), y2: y(level) }),
       Object.assign(svg("text", { x: LEFT - 6, y: y(level) + 3.5, "text-anchor": "end" }), { textContent: short(level) }));
   }
-  for (const step of ticks(first, last, 4)) {
+  for (const step of ticks(first, last, 4, curve.x.every(Number.isInteger))) {
     if (x(step) < WIDTH - RIGHT + 1) {
       picture.append(Object.assign(svg("text", { x: x(step), y: HEIGHT - 7, "text-anchor": "middle" }), { textContent: short(step) }));
     }
