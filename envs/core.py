@@ -282,13 +282,16 @@ class TextEnv(gymnasium.Env[str, str]):
 
     def snapshot(self) -> Snapshot:
         """Return a point to come back to with ``restore``."""
+        task, state = self.task, self._save()
+        # A replay draws again from the beginning on; a saved state goes on drawing from here.
+        drawn = self._generator_state if state is None else self.np_random.bit_generator.state
         return Snapshot(
-            task=self.task,
-            generator_state=self._generator_state,
+            task=task,
+            generator_state=drawn,
             actions=tuple(self._actions),
             observation=self._observation,
             live=self._live,
-            state=self._save(),
+            state=state,
         )
 
     def restore(self, snapshot: Snapshot) -> tuple[str, Info]:
