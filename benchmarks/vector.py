@@ -104,6 +104,7 @@ def main() -> None:
         f"Python {platform.python_version()}, gymnasium {importlib.metadata.version('gymnasium')}, numpy "
         f"{np.__version__}, palaestra {palaestra.__version__}, {platform.machine()}, {os.cpu_count()} cores"
     )
+    print(f"load average of the machine at the start: {os.getloadavg()[0]:.1f} (idle: 0)")
     check_equal(8)
     print("all contestants report the same observations, rewards, flags and infos over 100 steps: yes\n")
     actions = guesses(arguments.members, 50)
@@ -117,7 +118,7 @@ def main() -> None:
     for envs in live.values():
         envs.close()
     ours = max(rates["palaestra TextVectorEnv"])
-    print(f"{ENV_ID}, {arguments.members} members, {share:.0%} of the steps are resets")
+    print(f"{ENV_ID}, {arguments.members} members, {share:.0%} of the steps are resets; all but Async use one thread")
     print(f"{'contestant':<28}{'best steps/s':>14}{'median':>12}{'ours is':>10}")
     for name, values in rates.items():
         print(
