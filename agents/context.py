@@ -143,7 +143,7 @@ class WindowContext:
 def reencode(episode: Episode, context: Context) -> Episode:
     """Return a text episode with the ids that ``context`` gives it (log-probs 0), for imitation.
 
-    The actions are what was done, written as a policy would write them. Observations, rewards, validity and
+    The actions (and thoughts, from the turns' tags) are written as a policy would write them. Observations, rewards, validity and
     tags stay; turns that do not fit are left out and the episode is tagged ``context_full``.
     """
     copy = replace(episode, turns=[], tags=dict(episode.tags))
@@ -152,7 +152,7 @@ def reencode(episode: Episode, context: Context) -> Episode:
             context.begin(turn.observation)
         else:
             context.observe(turn.observation)
-        completion = written(context.tokenizer, turn.action)
+        completion = written(context.tokenizer, turn.action, turn.tags.get("thought", ""))
         try:
             prompt, kept = context.prompt(len(completion.ids))
         except ContextFull:
@@ -173,9 +173,10 @@ def reencode(episode: Episode, context: Context) -> Episode:
     return copy
 
 
-def written(tokenizer: Tokenizer, action: str) -> Completion:
-    """Return the completion that a policy sampling ``action`` would have sampled, with log-probs 0."""
-    ids = [*tokenizer.encode(f" {action}"), tokenizer.stop_id]
+def written(tokenizer: Tokenizer, action: str, thought: str = "") -> Completion:
+    """Return the completion of a policy that thought and did this, with log-probs 0."""
+    text = f" Thought: {thought}\nAction: {action}" if thought else f" {action}"
+    ids = [*tokenizer.encode(text), tokenizer.stop_id]
     return Completion(ids, [0.0] * len(ids), "stop")
 
 

@@ -10,6 +10,7 @@ On disk: JSON lines, one episode a line, schema-versioned, readable by ``dataset
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -87,7 +88,10 @@ class Episode:
 
     def to_json(self) -> str:
         """Return the episode as one line of JSON (finite numbers only)."""
-        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
+        record = asdict(self)
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False)
+        # A lone surrogate, which an environment's text may hold, exists in JSON only when escaped.
+        return line if _is_utf8(line) else json.dumps(record, allow_nan=False)
 
     @staticmethod
     def from_json(line: str) -> Episode:
@@ -169,7 +173,9 @@ class EpisodeWriter:
             while written < len(line):
                 written += self._file.write(line[written:]) or 0
         except OSError as error:
-            self._file.truncate(end)
+            # Where even that is refused, the next writer cuts the partial line off.
+            with contextlib.suppress(OSError):
+                self._file.truncate(end)
             raise StorageError(
                 f"cannot write to {self.path}: {error}. The {end} bytes written before are intact; "
                 "free some space and run the same command again"
@@ -184,6 +190,14 @@ class EpisodeWriter:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _cut_partial_line(path: Path) -> None:

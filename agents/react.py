@@ -45,10 +45,11 @@ def react(
             completion = await actor.generate(ids, sampling, kept=kept)
             history.record(completion)
             text = actor.tokenizer.decode(completion.ids)
-            action, valid = parse(text) if thought else (text.strip(), True)
+            thinking, action, valid = parse(text) if thought else ("", text.strip(), True)
             admissible = actor.info.get("admissible_actions")
             valid = valid and (admissible is None or action in admissible)
-            observation, _, _ = await actor.step(action, valid=valid)
+            tags = {"thought": thinking} if thinking else {}
+            observation, _, _ = await actor.step(action, valid=valid, tags=tags)
             history.observe(observation)
 
     agent.__name__ = f"react-{context}{window_turns or ''}" + ("-thought" if thought else "")
@@ -65,13 +66,14 @@ def make_context(
     return AppendContext(tokenizer, max_tokens)
 
 
-def parse(text: str) -> tuple[str, bool]:
-    """Return the action in ``Thought: ... Action: ...`` and True, or the whole text and False."""
-    before, marker, action = text.partition("Action:")
-    action = action.strip()
-    if marker and action and before.strip().startswith("Thought:"):
-        return action, True
-    return text.strip(), False
+def parse(text: str) -> tuple[str, str, bool]:
+    """Return thought and action of ``Thought: ... Action: ...`` and True; else "", the whole text and False."""
+    before, _, after = text.partition("Action:")
+    start, _, thought = before.partition("Thought:")
+    action = after.strip()
+    if action and "Thought:" in before and not start.strip():
+        return thought.strip(), action, True
+    return "", text.strip(), False
 
 
 def _check(context: str, window_turns: int | None) -> None:

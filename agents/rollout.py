@@ -128,6 +128,10 @@ class Actor:
         view = self._stage.view(self.observation, self.info)
         request = Request(ids, self._session, self.generator, sampling or Sampling(), view)
         completion = await self._ask(request)
+        if len(completion.ids) != len(completion.logprobs):
+            raise ContractError(
+                f"{self._policy.name} gave {len(completion.ids)} ids and {len(completion.logprobs)} log-probs"
+            )
         self._generated = (list(ids[kept:]), kept, completion)
         return completion
 
@@ -147,6 +151,7 @@ class Actor:
             self._generated = ([], self._row_tokens, Completion([], [], "stop"))
         self._close_turn(action, float(reward), valid=valid, tags=tags or {})
         self.observation, self.info = observation, info
+        self.episode.final_observation = observation
         self.done = terminated or truncated
         if self.done:
             self.episode.outcome = "terminated" if terminated else "truncated"
@@ -158,6 +163,7 @@ class Actor:
         """Reset the environment to the job's task. Called by the engine."""
         self.observation, self.info = await self._stage.reset(self.job.item)
         self.episode.goal = str(self.info.get("goal", ""))
+        self.episode.scenario = self._stage.scenario
         self.episode.scenario = self._stage.scenario
 
     def end(self) -> None:

@@ -109,7 +109,7 @@ class TinyPolicy:
     ) -> None:
         if max_batch < 1:
             raise OptionError(f"max_batch must be at least 1, not {max_batch}")
-        _require_full_attention(model.config)
+        _require_full_attention(model)
         self.model, self.tokenizer, self.name, self.max_batch = model, tokenizer, name, max_batch
         self.context_tokens: int = model.config.max_position_embeddings
         self._slots = Slots(_MAX_SESSIONS)
@@ -343,11 +343,14 @@ def _blocks(works: Sequence[_Work]) -> list[list[_Work]]:
     return [sorted(block, key=lambda work: work.row) for block in blocks]
 
 
-def _require_full_attention(config: Any) -> None:
+def _require_full_attention(model: Any) -> None:
+    """Refuse models whose state is not one key and value per token: a kept row could not be cut back."""
+    config = model.config
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    if kinds != {"full_attention"}:
+    if kinds != {"full_attention"} or getattr(config, "sliding_window", None) or model._is_stateful:
         raise OptionError(
-            f"kept caches need a model with full attention in every layer; this one has {sorted(kinds)}"
+            f"kept caches need full attention in every layer; {type(model).__name__} with this configuration "
+            "has other layers"
         )
 
 
