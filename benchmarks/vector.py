@@ -119,7 +119,8 @@ def main() -> None:
         envs.close()
     ours = max(rates["palaestra TextVectorEnv"])
     print(
-        f"{ENV_ID}, {arguments.members} members, {share:.0%} of the steps are resets; all but Async use one thread"
+        f"{ENV_ID}, {arguments.members} members, {share:.0%} of the steps are resets; "
+        "all but Async use one thread"
     )
     print(f"{'contestant':<28}{'best steps/s':>14}{'median':>12}{'ours is':>10}")
     for name, values in rates.items():

@@ -14,6 +14,11 @@ class PlantedEnv(GuessNumberEnv):
         super().__init__(**options)
         self.defect, self.at, self.victim, self.note = defect, at, victim, note
 
+    def _start(self, task):
+        if self.defect == "start" and self.chosen():
+            raise RuntimeError("planted at the start")
+        return super()._start(task)
+
     def step(self, action):
         answer = super().step(action)
         return self.spoil(answer) if self.steps == self.at and self.chosen() else answer

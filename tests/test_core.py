@@ -143,7 +143,7 @@ def test_a_snapshot_brings_back_the_very_same_future(build, actions, at):
     env.reset()
     play(env, actions[:at])
     snapshot = env.snapshot()
-    here = env._full_info()
+    here, state = env._full_info(), copy.deepcopy(snapshot.state)
     future = play(env, actions[at:])
     env.reset(seed=99)
     other.reset(seed=5)
@@ -155,6 +155,7 @@ def test_a_snapshot_brings_back_the_very_same_future(build, actions, at):
     # The snapshot itself was not worn by being used, nor by the steps after it.
     assert env.restore(snapshot)[0] == snapshot.observation
     assert len(snapshot.actions) == at
+    assert snapshot.state == state
 
 
 def test_a_snapshot_of_a_finished_episode_stays_finished():

@@ -141,6 +141,12 @@ def test_wrong_arguments_are_typed_errors(make):
         with pytest.raises(ContractError):
             envs.step(actions)
     assert envs.failures == 0
+    # After a reset that was refused halfway no member goes on with its old episode.
+    envs.reset(seed=0)
+    envs.step(["0", "0"])
+    with pytest.raises(UnknownNameError):
+        envs.reset(options={"tasks": ["train-x", "train-1"]})
+    assert envs.step(["0", "0"])[4]["steps"].tolist() == [0, 0]
     for wrong in ({"num_envs": 0}, {"autoreset_mode": "Sometimes"}, {"isolation": "threads"}, {"highset": 3}):
         with pytest.raises((OptionError, UnknownNameError)):
             TextVectorEnv(GUESS, **{"num_envs": 2, **wrong})
@@ -215,8 +221,11 @@ def test_a_misbehaving_member_is_isolated(make, isolation, defect, said, tmp_pat
     assert observation.startswith("Guess")
     assert (reward, ended, cut, info["steps"]) == (0.0, False, False, 0)
     assert [entry[4]["steps"] for entry in told[2][5:]] == [1, 2, 3, 4]
-    if isolation == "none":
-        assert note.read_text() == "closed\n"
+    for _ in range(100):
+        if note.exists():
+            break
+        time.sleep(0.02)
+    assert note.read_text() == "closed\n"
 
 
 def test_replacements_are_drawn_by_the_members_own_seed(make):
@@ -228,6 +237,25 @@ def test_replacements_are_drawn_by_the_members_own_seed(make):
         assert envs.failures == 12
     assert runs[0] == runs[1]
     assert len({member[2] for member in runs[0]}) > 1
+    assert any(member[2] != member[4] for member in runs[0])
+
+
+@pytest.mark.parametrize("isolation", ["none", "thread"])
+def test_a_member_that_cannot_begin_is_isolated_as_well(make, isolation):
+    envs = make("tests/Planted-v0", 2, isolation=isolation, defect="start", victim=TASKS[0])
+    observations, infos = envs.reset(options={"tasks": TASKS[:2]})
+    assert observations[0] == ""
+    assert observations[1].startswith("Guess")
+    assert infos["failure"].tolist() == ["RuntimeError: planted at the start", None]
+    assert envs.step(["0", "0"])[4].members[1]["steps"] == 1
+    never = make("tests/Planted-v0", 2, isolation=isolation, defect="start")
+    never.reset()
+    for _ in range(3):
+        observations, rewards, terminations, truncations, _ = never.step(["0", "0"])
+        assert observations == ("", "")
+        assert rewards.tolist() == [0.0, 0.0]
+        assert (truncations & ~terminations).all()
+    assert never.failures == 8
 
 
 def test_a_failure_in_mode_same_step_begins_the_next_episode_at_once(make):
