@@ -125,12 +125,12 @@ def test_a_hang_kills_the_whole_group_in_time_and_restart_heals(tmp_path):
     note = tmp_path / "pid"
     with Worker("test_worker:Thing", {"value": str(note)}) as worker:
         pid = worker.pid
-        with pytest.raises(DeadlineError, match="longer than 1 s"):
-            worker.call("hang", deadline_s=1.0)
+        with pytest.raises(DeadlineError, match="longer than 3 s"):
+            worker.call("hang", deadline_s=3.0)
         assert not worker.alive
         assert gone(pid)
         assert gone(int(note.read_text()))
-        with pytest.raises(WorkerError, match="longer than 1 s; call restart"):
+        with pytest.raises(WorkerError, match="longer than 3 s; call restart"):
             worker.call("pids")
         worker.restart()
         assert worker.get("value") == str(note)
