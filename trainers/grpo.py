@@ -112,7 +112,7 @@ class Config:
     evaluate_every: int = 0
     """Iterations between evaluations, the first before any training; 0 is none."""
     eval_options: tuple[str, ...] = ()
-    """Options of the environment that is evaluated on, such as split=valid."""
+    """Options of the environment that is evaluated on, such as split=valid_unseen."""
     eval_tasks: int = 64
     """Tasks of the evaluation; always the same ones."""
     eval_temperature: float = 1.0
@@ -160,6 +160,7 @@ class Config:
         _credit_config(self)
 
 
+# What may change when a run is resumed: no step's weights depend on it, but for rounding.
 _MAY_CHANGE = (
     "iterations",
     "checkpoint_every",

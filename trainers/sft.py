@@ -109,6 +109,10 @@ class Config:
             refuse_idle(self, ("window_turns",), "it belongs to context='window'")
 
 
+# What may change when a run is resumed: no step's weights depend on it, but for rounding.
+_MAY_CHANGE = ("checkpoint_every", "keep_checkpoints", "concurrency", "max_failure_rate", "threads")
+
+
 def train(config: Config) -> Path:
     """Run supervised fine-tuning (or go on with it) and return the run directory.
 
@@ -135,9 +139,6 @@ def train(config: Config) -> Path:
                 progress.advance(f"epoch {epoch + 1}  loss {metrics['loss']:.3f}")
         policy.save(run.directory / "policy")
     return config.out
-
-
-_MAY_CHANGE = ("checkpoint_every", "keep_checkpoints", "concurrency", "max_failure_rate", "threads")
 
 
 def expert_episodes(config: Config) -> list[Episode]:
