@@ -222,7 +222,7 @@ def test_a_misbehaving_member_is_isolated(make, isolation, defect, said, tmp_pat
     assert (reward, ended, cut, info["steps"]) == (0.0, False, False, 0)
     assert [entry[4]["steps"] for entry in told[2][5:]] == [1, 2, 3, 4]
     for _ in range(100):
-        if note.exists():
+        if note.exists() and note.read_text():
             break
         time.sleep(0.02)
     assert note.read_text() == "closed\n"
