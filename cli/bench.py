@@ -11,6 +11,7 @@ from rich.table import Table
 
 from palaestra.agents.benchmark import Contestant, Results, benchmark
 from palaestra.agents.rollout import RolloutSettings
+from palaestra.cli.envs import EnvOptions, flatten
 from palaestra.cli.view import write_report
 from palaestra.envs.panel import Panel, make_panel, parse_options
 from palaestra.errors import OptionError
@@ -25,8 +26,8 @@ class Config:
 
     env: str = "palaestra/ALFWorld-v0"
     """The environment's id."""
-    option: list[str] = field(default_factory=list)
-    """Options of the environment, name=value."""
+    option: EnvOptions = ()
+    """Options of the environment, such as split=test scale=small."""
     policy: list[str] = field(default_factory=lambda: ["random", "expert"])
     """The policies to compare: random, expert, tiny:DIR."""
     size: int = 100
@@ -55,7 +56,7 @@ class Config:
 
 def run(config: Config) -> int:
     """Play what is missing, print the table, write results.json and report.html."""
-    options = parse_options(config.option)
+    options = parse_options(flatten(config.option))
     if config.panel is not None and config.option:
         raise OptionError("--option has no effect with --panel: a panel file holds each item's options")
     panel = (

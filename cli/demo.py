@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -18,7 +19,9 @@ from palaestra.agents.rollout import RolloutSettings
 from palaestra.cli.bench import table
 from palaestra.cli.view import write_report
 from palaestra.envs.panel import Panel, make_panel
-from palaestra.trainers import grpo, sft
+
+if TYPE_CHECKING:
+    from palaestra.trainers import grpo, sft
 
 ENV = "palaestra/ALFWorld-v0"
 SCALE = "scale=small"
@@ -42,6 +45,8 @@ class Config:
 
 def sft_config(out: Path, seed: int, threads: int | None = None) -> sft.Config:
     """Return how the demo clones the expert."""
+    from palaestra.trainers import sft  # brings torch, which `--help` can do without
+
     return sft.Config(
         env=ENV,
         options=(SCALE, MAX_STEPS, "split=train"),
@@ -56,6 +61,8 @@ def sft_config(out: Path, seed: int, threads: int | None = None) -> sft.Config:
 
 def grpo_config(out: Path, policy: Path, seed: int, threads: int | None = None) -> grpo.Config:
     """Return how the demo improves the clone."""
+    from palaestra.trainers import grpo
+
     return grpo.Config(
         policy=f"tiny:{policy}",
         env=ENV,
@@ -84,6 +91,8 @@ def contestant(name: str, policy: Path, temperature: float) -> Contestant:
 
 def run(config: Config) -> int:
     """Clone, measure, improve, measure again; print the table and the path of the report."""
+    from palaestra.trainers import grpo, sft
+
     console = Console(highlight=False)
     began = time.perf_counter()
     console.print("[bold]1/3[/bold] cloning the expert on generated games")

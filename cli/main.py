@@ -37,7 +37,9 @@ class Command:
 
 COMMANDS: dict[str, Command] = {
     "demo": Command(
-        "palaestra.cli.demo", "Train a tiny agent on ALFWorld and measure it, in minutes on a CPU."
+        "palaestra.cli.demo",
+        "Train a tiny agent on ALFWorld and measure it, in minutes on a CPU.",
+        resumes=True,
     ),
     "envs": Command("palaestra.cli.envs", "List the environments, or show the page of one."),
     "play": Command("palaestra.cli.play", "Play an environment yourself, in this terminal."),
