@@ -108,12 +108,20 @@ def check(
         if stopped := errors.get(""):
             report.results.append(Result(one.name, "skipped", one.law, stopped, one.mend))
             continue
+        if one.needs and _failed(report, one.needs):
+            text = f"not run: it needs {one.needs!r} to pass"
+            report.results.append(Result(one.name, "skipped", one.law, text, one.mend))
+            continue
         bed = Bed(env_id, report.options, cycles, tasks, seed)
         outcome = _run(one, bed, call_deadline_s, check_deadline_s)
         if one.name == "make" and isinstance(outcome.error, _REQUEST_ERRORS):
             raise outcome.error
         report.results.append(_result(one, outcome, errors))
     return report
+
+
+def _failed(report: Report, name: str) -> bool:
+    return any(result.name == name and result.status == "failed" for result in report.results)
 
 
 def _run(one: Check, bed: Bed, call_deadline_s: float, check_deadline_s: float) -> _Outcome:

@@ -51,6 +51,7 @@ class Check:
     run: Callable[[Bed], Seen]
     law: str
     mend: str
+    needs: str = ""  # a check that must not have failed, since this one could not tell the two defects apart
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,13 +201,19 @@ def independent(bed: Bed) -> Seen:
         bed.play(used, other)
     _agree("played after other episodes", wanted, bed.play(used, seed))
     actions = [record.action for record in wanted if record.action is not None]
-    env, between = bed.make(), bed.make()
-    answers = bed.play(env, seed, limit=0)
-    for action in actions:
-        bed.play(between, seed + 9, limit=2)
-        answers.append(bed.step(env, action))
-    _agree("with another environment at work in between", wanted, answers)
+    alone, other = _stepwise(bed, seed, actions, None), _stepwise(bed, seed, actions, bed.make())
+    _agree("with another environment at work in between", alone, other)
     return Seen("earlier episodes and another environment changed nothing")
+
+
+def _stepwise(bed: Bed, seed: int, actions: list[str], between: TextEnv | None) -> list[Record]:
+    env = bed.make()
+    records = bed.play(env, seed, limit=0)
+    for action in actions:
+        if between is not None:
+            bed.play(between, seed + 9, limit=2)
+        records += bed.repeat(env, [action])
+    return records
 
 
 def global_generators_alone(bed: Bed) -> Seen:
@@ -337,13 +343,6 @@ CONTRACT_CHECKS = (
         "Leave reset and step to TextEnv, draw from self.np_random only, and let _info build a new dict.",
     ),
     Check(
-        "spec and pickle",
-        spec_and_pickle,
-        "The spec survives JSON, and spaces and a fresh environment survive pickle, unchanged: panels, "
-        "records and worker processes depend on it.",
-        "Take plain values as options, and open files, processes and connections in _start, not in __init__.",
-    ),
-    Check(
         "episodes",
         episodes,
         "step answers every text with a text of the observation space, and an episode ends by max_steps.",
@@ -374,16 +373,26 @@ CONTRACT_CHECKS = (
         "Draw everything random from self.np_random, and iterate over sorted collections, not over sets.",
     ),
     Check(
+        "spec and pickle",
+        spec_and_pickle,
+        "The spec survives JSON, and spaces and a fresh environment survive pickle, unchanged: panels, "
+        "records and worker processes depend on it.",
+        "Take plain values as options, and open files, processes and connections in _start, not in __init__.",
+        needs="same seed",
+    ),
+    Check(
         "independence",
         independent,
         "An episode depends neither on earlier episodes nor on other environments of the process.",
         "Set the whole state up anew in _start, and keep no changing state in the class or the module.",
+        needs="same seed",
     ),
     Check(
         "global generators",
         global_generators_alone,
         "random and numpy.random are neither seeded nor drawn from: they belong to the user.",
         "Use self.np_random; pass a generator of your own to libraries that take one.",
+        needs="same seed",
     ),
     Check(
         "groups",
@@ -391,6 +400,7 @@ CONTRACT_CHECKS = (
         "One task and one seed give one first observation, in every environment and at every time: "
         "group-relative algorithms compare episodes that began alike.",
         "Let _start depend on the task and self.np_random alone, also when reset names the task.",
+        needs="same seed",
     ),
     Check(
         "snapshots",
@@ -398,6 +408,7 @@ CONTRACT_CHECKS = (
         "restore(snapshot()) goes on as the original did, also in a fresh environment.",
         "Let _save return a copy of everything that _apply and _verify look at, and _load take all of it "
         "back; without _save the actions are replayed.",
+        needs="same seed",
     ),
     Check(
         "unknown names",

@@ -30,7 +30,7 @@ def leaks(bed: Bed) -> Seen:
     for number in range(DISTINCT_EPISODES):
         _one_life(bed, number)
     before = _settled({})
-    sampled_every = max(1, bed.cycles // 40)
+    sampled_every = max(1, bed.cycles // 20)
     samples = [(0, _resident_bytes())]
     cycle = 0
     while cycle < bed.cycles and time.monotonic() < bed.stop_at:

@@ -145,7 +145,7 @@ def prompt_copy(bed: Bed) -> Seen:
     """Say back the goal, the first observation, and the last one."""
 
     def choose(records: list[Record], turn: int) -> str:
-        return (records[0].info["goal"], records[0].observation, records[-1].observation)[turn % 3]
+        return str((records[0].info["goal"], records[0].observation, records[-1].observation)[turn % 3])
 
     return _attack_tasks(bed, 6, choose)
 

@@ -1,0 +1,156 @@
+"""The conformance suite: good environments pass, a planted defect fails exactly the check it breaks."""
+
+import io
+import os
+import random
+
+import defective_envs
+import gymnasium
+import numpy as np
+import pytest
+from rich.console import Console
+
+from palaestra.envs import conformance_leaks, registration
+from palaestra.envs.conformance import CHECKS, check, render
+from palaestra.errors import OptionError, UnknownNameError
+
+DEFECTS = [
+    ("CannotBeMadeEnv", "make", "RuntimeError: planted"),
+    ("NotTextEnv", "episodes", "(bytes) is not in the observation space"),
+    ("CrashesEnv", "episodes", "RuntimeError: planted (line"),
+    ("LeavesEnv", "episodes", "SystemExit: 3"),
+    ("NoGoalEnv", "info", "info has no 'goal'"),
+    ("NotANumberEnv", "rewards", "paid nan"),
+    ("PaysEarlyEnv", "rewards", "although the episode goes on"),
+    ("BothFlagsEnv", "flags", "both terminated and truncated"),
+    ("GoesOnEnv", "flags", "after the end of an episode is answered"),
+    ("OwnEntropyEnv", "same seed", "the observation is"),
+    ("UnpicklableEnv", "spec and pickle", "cannot be pickled"),
+    ("RemembersEnv", "independence", "after other episodes"),
+    ("SharesStateEnv", "independence", "another environment at work"),
+    ("SeedsGlobalEnv", "global generators", "global generator of random"),
+    ("SeedsGlobalNumpyEnv", "global generators", "global generator of numpy.random"),
+    ("DrawsGlobalEnv", "global generators", "global generator of random"),
+    ("ReadsGlobalEnv", "global generators", "two states of the global generators"),
+    ("GroupDiffersEnv", "groups", "begun again with the same seed"),
+    ("ForgetfulSnapshotEnv", "snapshots", "restored after"),
+    ("SwallowsOptionsEnv", "unknown names", "accepted without a word"),
+    ("BadExpertEnv", "gold", "the expert scored 0.0 (truncated"),
+    ("WonByNearMissEnv", "near misses", "this scores 1"),
+    ("RewardsPoliteSilenceEnv", "red team: no-op", "scored 0.5"),
+    ("FindsAnswerAnywhereEnv", "red team: spam", "scored 1.0"),
+    ("SolvedByPromptEnv", "red team: prompt copy", "scored 1.0"),
+    ("BelievesActionEnv", "red team: injection", "scored 1.0"),
+    ("ReadsGradeFileEnv", "red team: grade files", "scored 1.0"),
+    ("LeaksThreadEnv", "leaks", "threads before"),
+    ("LeaksDescriptorEnv", "leaks", "file descriptors before"),
+    ("LeaksProcessEnv", "leaks", "child processes before"),
+    ("LeaksMemoryEnv", "leaks", "allocated in"),
+]
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    """Register one defective environment, let go of what it holds afterwards, and forget it."""
+    monkeypatch.setattr(conformance_leaks, "SPEED_S", 0.01)
+    monkeypatch.setattr(conformance_leaks, "SETTLING_S", 0.1)
+    names = []
+
+    def register(name):
+        registration.register(f"test/{name}-v0", f"defective_envs:{name}")
+        names.append(name)
+        return f"test/{name}-v0"
+
+    yield register
+    for name in names:
+        getattr(getattr(defective_envs, name), "let_go", lambda: None)()
+        del gymnasium.registry[f"test/{name}-v0"]
+        registration._registered.discard(f"test/{name}-v0")
+
+
+def failed(report):
+    return [result.name for result in report.results if result.status == "failed"]
+
+
+def seen(report, name):
+    return next(result.seen for result in report.results if result.name == name)
+
+
+@pytest.mark.parametrize(("name", "law", "text"), DEFECTS, ids=[name for name, *_ in DEFECTS])
+def test_a_planted_defect_fails_the_check_that_it_breaks_and_no_other(planted, name, law, text):
+    report = check(planted(name), cycles=24 if law == "leaks" else 2, tasks=3)
+    assert text in seen(report, law)
+    assert failed(report) == [law]
+    assert not report.passed
+    assert [result.name for result in report.results] == [one.name for one in CHECKS]
+
+
+def test_a_hanging_step_fails_one_check_and_stops_the_rest(planted):
+    directory = os.getcwd()
+    report = check(planted("HangsEnv"), cycles=2, tasks=2, call_deadline_s=1.0)
+    assert failed(report) == ["episodes"]
+    assert "had not returned after 1 s" in seen(report, "episodes")
+    after = report.results[[one.name for one in CHECKS].index("episodes") + 1 :]
+    assert {result.status for result in after} == {"skipped"}
+    assert os.getcwd() == directory
+
+
+@pytest.mark.parametrize(
+    ("env_id", "options"),
+    [
+        ("palaestra/GuessNumber-v0", {}),
+        ("palaestra/GuessNumber-v0", {"split": "test", "max_steps": 20}),
+        ("palaestra/ALFWorld-v0", {"scale": "small"}),
+    ],
+)
+def test_our_own_environments_pass(env_id, options, monkeypatch):
+    monkeypatch.setattr(conformance_leaks, "SPEED_S", 0.01)
+    report = check(env_id, options, cycles=24, tasks=4)
+    assert [(result.name, result.seen) for result in report.results if result.status != "passed"] == []
+    assert report.passed
+    assert report.figures["steps_per_s"] > 0
+    assert report.figures["cycles"] == 24
+
+
+def test_a_given_split_is_the_only_one_that_the_expert_plays(planted):
+    report = check("palaestra/GuessNumber-v0", {"split": "valid"}, cycles=2, tasks=2)
+    assert seen(report, "gold") == "the expert scored 1: the given split: 2 of 2"
+
+
+def test_splits_that_the_options_leave_out_are_named(planted):
+    report = check("palaestra/ALFWorld-v0", {"scale": "small"}, cycles=2, tasks=2)
+    assert "test: 2 of 2, valid_train: not with these options" in seen(report, "gold")
+
+
+def test_a_wrong_request_is_a_typed_error_and_not_a_failed_check():
+    with pytest.raises(UnknownNameError, match=r"palaestra/GuessNumber-v0"):
+        check("palaestra/GuesNumber-v0")
+    with pytest.raises(UnknownNameError, match="'highest'"):
+        check("palaestra/GuessNumber-v0", {"higest": 3})
+    with pytest.raises(OptionError, match="highest must be"):
+        check("palaestra/GuessNumber-v0", {"highest": 1})
+    with pytest.raises(OptionError, match="at least 1"):
+        check("palaestra/GuessNumber-v0", cycles=0)
+
+
+def test_the_process_is_left_as_it_was(planted, capsys):
+    before = random.getstate(), np.random.get_state()[1].tolist(), os.getcwd()
+    check(planted("SeedsGlobalNumpyEnv"), cycles=2, tasks=2)
+    assert (random.getstate(), np.random.get_state()[1].tolist(), os.getcwd()) == before
+    assert capsys.readouterr().out == ""
+
+
+def test_the_report_shows_every_check_the_broken_law_and_how_to_mend_it(planted):
+    report = check(planted("BothFlagsEnv"), {"split": "test"}, cycles=2, tasks=2)
+    console = Console(width=200, file=io.StringIO())
+    render(report, console)
+    lines = console.file.getvalue().splitlines()
+    assert lines[0].startswith("test/BothFlagsEnv-v0 split=test")
+    for one in CHECKS:
+        assert any(line.startswith(one.name) for line in lines)
+    law = next(one for one in CHECKS if one.name == "flags")
+    text = " ".join(" ".join(lines).split())
+    assert law.law in text
+    assert law.mend in text
+    assert lines[-1].startswith(f"{len(CHECKS) - 1} passed, 1 failed, 0 skipped")
+    assert "steps_per_s" in lines[-1]
