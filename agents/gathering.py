@@ -78,7 +78,9 @@ class Gathering:
         end = clock() + self._wait_s
         while len(self._pending) < min(self._max_batch, self._live()) and (left := end - clock()) > 0:
             try:
-                await asyncio.wait_for(self._changed.wait(), left)
+                # Not wait_for: before Python 3.12 it can swallow the cancellation that ends the rollout.
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
             except TimeoutError:
                 return
             self._changed.clear()

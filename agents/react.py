@@ -67,7 +67,7 @@ def make_context(
 
 
 def parse(text: str) -> tuple[str, str, bool]:
-    """Return thought and action of ``Thought: ... Action: ...`` and True; else "", the whole text and False."""
+    """Return thought and action of ``Thought: ... Action: ...`` and True; else "", the text and False."""
     before, _, after = text.partition("Action:")
     start, _, thought = before.partition("Thought:")
     action = after.strip()

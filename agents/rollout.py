@@ -164,7 +164,6 @@ class Actor:
         self.observation, self.info = await self._stage.reset(self.job.item)
         self.episode.goal = str(self.info.get("goal", ""))
         self.episode.scenario = self._stage.scenario
-        self.episode.scenario = self._stage.scenario
 
     def end(self) -> None:
         """Keep a generation that no step followed. Called by the engine."""

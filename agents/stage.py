@@ -63,11 +63,6 @@ class Stage:
         """The scenario of the present task."""
         return self._made.task.scenario
 
-    @property
-    def scenario(self) -> str:
-        """The scenario of the present task."""
-        return self._made.task.scenario
-
     def view(self, observation: str, info: Mapping[str, Any]) -> View:
         """Return what a policy that reads no tokens may look at."""
         return View(observation, info, self._expert if self._made.has_expert else None)
