@@ -226,4 +226,4 @@ def render(report: Report, console: Console) -> None:
             console.print(f"  to mend:  {escape(result.mend)}")
     figures = ", ".join(f"{name} {value:,.0f}" for name, value in report.figures.items())
     sums = ", ".join(f"{report.count(status)} {status}" for status in ("passed", "failed", "skipped"))
-    console.print(f"\n[bold]{sums}[/]" + (f"   [dim]{figures}[/]" if figures else ""))
+    console.print(f"\n[bold]{sums}[/]" + (f"   [dim]{figures}[/]" if figures else ""), soft_wrap=True)

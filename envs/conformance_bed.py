@@ -19,7 +19,7 @@ from gymnasium.utils.env_checker import data_equivalence
 
 from palaestra.envs.core import Info, TextEnv
 from palaestra.envs.panel import make_env
-from palaestra.errors import UnknownNameError
+from palaestra.errors import DataError, UnknownNameError
 
 Style = Literal["mixed", "junk", "expert"]
 
@@ -161,14 +161,16 @@ class Bed:
             return [{}]
         return [{"split": name} for name in type(env).splits]
 
-    def make_split(self, split: Mapping[str, str]) -> TextEnv | None:
-        """Make the environment of one split, or None where the given options leave that split out."""
+    def make_split(self, split: Mapping[str, str]) -> TextEnv:
+        """Make the environment of one split; raises ``NotApplicable`` where that split cannot be had here."""
         try:
             return self.make(**split)
-        except UnknownNameError:
+        except UnknownNameError as error:
             if not split:
                 raise
-            return None
+            raise NotApplicable("not with these options") from error
+        except DataError as error:
+            raise NotApplicable(f"not looked at ({shorten(str(error), 60)})") from error
 
 
 def _choose(env: TextEnv, info: Info, style: Style, generator: np.random.Generator, turn: int) -> str:

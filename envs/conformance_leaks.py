@@ -19,6 +19,8 @@ DISTINCT_EPISODES = 8
 SPARE_HANDLES = 2
 # The allocator hands pages out in lumps: memory seems to move by some hundred KiB with no leak at all.
 TOLERATED_GROWTH_BYTES = 1 << 20
+SAMPLED_EVERY, SAMPLED_EVERY_S = 50, 0.25  # cycles, seconds
+MOST_SAMPLES = 100
 SETTLING_S = 2.0
 SPEED_S = 0.25
 
@@ -30,14 +32,8 @@ def leaks(bed: Bed) -> Seen:
     for number in range(DISTINCT_EPISODES):
         _one_life(bed, number)
     before = _settled({})
-    sampled_every = max(1, bed.cycles // 20)
-    samples = [(0, _resident_bytes())]
-    cycle = 0
-    while cycle < bed.cycles and time.monotonic() < bed.stop_at:
-        _one_life(bed, cycle)
-        cycle += 1
-        if cycle % sampled_every == 0:
-            samples.append((cycle, _resident_bytes()))
+    samples = _lives(bed)
+    cycle = samples[-1][0]
     after = _settled(before)
     for what, count in after.items():
         if count > before[what] + SPARE_HANDLES:
@@ -48,6 +44,22 @@ def leaks(bed: Bed) -> Seen:
     short = "" if cycle == bed.cycles else f" (of {bed.cycles}: there was no time for more)"
     text = f"{cycle} cycles{short}: {counts}; memory {slope:+,.0f} bytes a cycle"
     return Seen(text, {"cycles": cycle, "memory_growth_bytes_per_cycle": slope})
+
+
+def _lives(bed: Bed) -> list[tuple[int, int]]:
+    """Live all cycles, or as many as there is time for; return resident memory after some of them."""
+    samples = [(0, _resident_bytes())]
+    cycle, due = 0, time.monotonic() + SAMPLED_EVERY_S
+    while cycle < bed.cycles and time.monotonic() < bed.stop_at:
+        _one_life(bed, cycle)
+        cycle += 1
+        # Not after every life, because a full garbage collection goes before each sample.
+        if cycle % SAMPLED_EVERY == 0 or time.monotonic() > due:
+            samples.append((cycle, _resident_bytes()))
+            due = time.monotonic() + SAMPLED_EVERY_S
+    if cycle == 0:
+        raise Violation(f"the first {DISTINCT_EPISODES} lives took all the time there was")
+    return samples if samples[-1][0] == cycle else [*samples, (cycle, _resident_bytes())]
 
 
 def _one_life(bed: Bed, number: int) -> None:
@@ -92,6 +104,7 @@ def _allocated_most(bed: Bed) -> str:
 
 def _slope(samples: list[tuple[int, int]]) -> float:
     """Return the median slope between pairs of samples, which a single jump does not move."""
+    samples = samples[:: 1 + len(samples) // MOST_SAMPLES]
     slopes = [(b - a) / (later - sooner) for (sooner, a), (later, b) in combinations(samples, 2)]
     return statistics.median(slopes) if slopes else 0.0
 

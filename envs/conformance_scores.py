@@ -48,8 +48,10 @@ def gold(bed: Bed) -> Seen:
     found, played = [], 0
     for split in bed.splits(env):
         name = split.get("split", "the given split")
-        if (one := bed.make_split(split)) is None:
-            found.append(f"{name}: not with these options")
+        try:
+            one = bed.make_split(split)
+        except NotApplicable as reason:
+            found.append(f"{name}: {reason}")
             continue
         tasks = bed.task_ids(one, salt=2)
         for task in tasks:
@@ -60,7 +62,7 @@ def gold(bed: Bed) -> Seen:
         played += len(tasks)
         found.append(f"{name}: {len(tasks)} of {len(tasks)}")
     if not played:
-        raise Violation("none of the declared splits can be made: " + ", ".join(type(env).splits))
+        raise Violation("no declared split could be played: " + ", ".join(found))
     return Seen("the expert scored 1: " + ", ".join(found))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from palaestra.envs.core import Verdict
 from palaestra.envs.guess_number import GuessNumberEnv
+from palaestra.errors import ContractError, DataError, UnknownNameError
 
 
 class SeedsGlobalEnv(GuessNumberEnv):
@@ -250,6 +251,12 @@ class HangsEnv(GuessNumberEnv):
         cls.enough.set()
 
 
+class SlowEnv(GuessNumberEnv):
+    def _apply(self, action):
+        time.sleep(0.03)
+        return super()._apply(action)
+
+
 class NotTextEnv(GuessNumberEnv):
     """Forgets to turn an answer into text."""
 
@@ -258,9 +265,39 @@ class NotTextEnv(GuessNumberEnv):
         return (observation.encode() if self.steps >= 3 else observation), over
 
 
+class NoExpertEnv(GuessNumberEnv):
+    """No defect: it has no solution to show, and says so."""
+
+    has_expert = False
+
+    def expert(self):
+        raise ContractError("there is no expert")
+
+    def near_misses(self):
+        return []
+
+
 class BadExpertEnv(GuessNumberEnv):
     def expert(self):
         return "1"
+
+
+class NoSplitsEnv(GuessNumberEnv):
+    """Declares splits that it does not have."""
+
+    splits = ("easy", "hard")
+
+    def __init__(self, split="train", **options):
+        if split in self.splits:
+            raise UnknownNameError("split", split, ["train"])
+        super().__init__(split=split, **options)
+
+
+class SplitWithoutDataEnv(GuessNumberEnv):
+    def __init__(self, split="train", **options):
+        if split == "test":
+            raise DataError("there is no file for test")
+        super().__init__(split=split, **options)
 
 
 class WonByNearMissEnv(GuessNumberEnv):

@@ -36,6 +36,7 @@ DEFECTS = [
     ("ForgetfulSnapshotEnv", "snapshots", "restored after"),
     ("SwallowsOptionsEnv", "unknown names", "accepted without a word"),
     ("BadExpertEnv", "gold", "the expert scored 0.0 (truncated"),
+    ("NoSplitsEnv", "gold", "no declared split could be played: easy"),
     ("WonByNearMissEnv", "near misses", "this scores 1"),
     ("RewardsPoliteSilenceEnv", "red team: no-op", "scored 0.5"),
     ("FindsAnswerAnywhereEnv", "red team: spam", "scored 1.0"),
@@ -54,6 +55,7 @@ def planted(monkeypatch):
     """Register one defective environment, let go of what it holds afterwards, and forget it."""
     monkeypatch.setattr(conformance_leaks, "SPEED_S", 0.01)
     monkeypatch.setattr(conformance_leaks, "SETTLING_S", 0.1)
+    monkeypatch.setattr(conformance_leaks, "SAMPLED_EVERY", 2)
     names = []
 
     def register(name):
@@ -95,6 +97,21 @@ def test_a_hanging_step_fails_one_check_and_stops_the_rest(planted):
     assert os.getcwd() == directory
 
 
+def test_a_check_that_takes_too_long_is_failed_although_no_call_hangs(planted):
+    report = check(planted("SlowEnv"), cycles=2, tasks=2, check_deadline_s=0.5)
+    assert len(failed(report)) == 1
+    assert "did not end in time" in seen(report, failed(report)[0])
+
+
+def test_leaks_are_sought_for_as_long_as_there_is_time_and_the_report_says_so(planted):
+    report = check(planted("LeaksMemoryEnv"), cycles=10**9, tasks=1, check_deadline_s=2.0)
+    assert failed(report) == ["leaks"]
+    assert report.results[-1].status == "passed"
+    report = check("palaestra/GuessNumber-v0", cycles=10**9, tasks=1, check_deadline_s=3.0)
+    assert report.passed
+    assert "(of 1000000000: there was no time for more)" in seen(report, "leaks")
+
+
 @pytest.mark.parametrize(
     ("env_id", "options"),
     [
@@ -120,6 +137,17 @@ def test_a_given_split_is_the_only_one_that_the_expert_plays(planted):
 def test_splits_that_the_options_leave_out_are_named(planted):
     report = check("palaestra/ALFWorld-v0", {"scale": "small"}, cycles=2, tasks=2)
     assert "test: 2 of 2, valid_train: not with these options" in seen(report, "gold")
+    report = check(planted("SplitWithoutDataEnv"), cycles=2, tasks=2)
+    assert report.passed
+    assert "valid: 2 of 2, test: not looked at (there is no file for test)" in seen(report, "gold")
+
+
+def test_an_environment_without_expert_or_near_misses_is_told_what_was_not_looked_at(planted):
+    report = check(planted("NoExpertEnv"), cycles=2, tasks=2)
+    assert report.passed
+    skipped = {result.name: result.seen for result in report.results if result.status == "skipped"}
+    assert list(skipped) == ["gold", "near misses"]
+    assert "has_expert is False" in skipped["gold"]
 
 
 def test_a_wrong_request_is_a_typed_error_and_not_a_failed_check():
