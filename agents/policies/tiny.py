@@ -7,9 +7,10 @@ language model of transformers with full attention, given a tokenizer.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -155,6 +156,10 @@ class TinyPolicy:
         return TinyPolicy(model.eval(), tokenizer)
 
     async def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """Do what ``generate_sync`` does; the event loop waits meanwhile."""
+        return self.generate_sync(requests)
+
+    def generate_sync(self, requests: Sequence[Request]) -> list[Completion]:
         """Return one completion for each request, ``max_batch`` at a time.
 
         Raises ``OptionError`` when a prompt and its ``max_tokens`` exceed the model's context,
@@ -199,7 +204,8 @@ class TinyPolicy:
         try:
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir(parents=True)
-            self.model.save_pretrained(aside)
+            with _no_progress_bars():
+                self.model.save_pretrained(aside)
             self.tokenizer.save(aside)
             record = {"schema": _SCHEMA_VERSION, "name": self.name, "vocab_size": self.tokenizer.vocab_size}
             (aside / "policy.json").write_text(json.dumps(record) + "\n")
@@ -355,12 +361,18 @@ def _require_full_attention(model: Any) -> None:
 
 
 def _read_model(directory: Path) -> Any:
+    with _no_progress_bars():
+        model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
+    return model.eval()
+
+
+@contextlib.contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Keep transformers from drawing its own bars across ours."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            directory, dtype=torch.float32, local_files_only=True
-        ).eval()
+        yield
     finally:
         if shown:
             transformers_logging.enable_progress_bar()
