@@ -22,8 +22,8 @@ WALKS = ("random", "mixed", "expert", "curious")
 """How commands are chosen.
 
 ``random``: among the admissible ones. ``mixed``: those, the oracle's, junk, and commands that were admissible
-elsewhere. ``expert``: the oracle's. ``curious``: the verb used least so far, and a look at what it changed,
-which reaches the rare texts (slices, hot and clean things, things beside a receptacle) much more often.
+elsewhere. ``expert``: the oracle's. ``curious``: the sort of command used least so far, and a look at what it
+changed, which reaches rare texts (slices, hot and clean things, things beside a receptacle) more often.
 """
 
 _MIXTURE = {"random": 0.45, "expert": 0.25, "stale": 0.15, "junk": 0.08, "mangled": 0.07}
@@ -139,7 +139,7 @@ def _draw(pool: Iterable[str], generator: np.random.Generator) -> str:
 
 
 def _curious(admissible: list[str], last: str, used: Counter[str], generator: np.random.Generator) -> str:
-    """Examine what the last command treated or took up, look after a thing was put down; else a rare verb."""
+    """Examine what was just taken up or treated, look after a thing was put down; else do what is rare."""
     words = last.split()
     if words and words[0] in ("take", "heat", "cool", "clean"):
         examine = f"examine {words[1]} {words[2]}"
@@ -147,10 +147,19 @@ def _curious(admissible: list[str], last: str, used: Counter[str], generator: np
             return examine
     if words and words[0] in ("move", "put", "slice"):
         return "look"
-    rarest = min(used[command.split()[0]] for command in admissible)
-    command = _draw([name for name in admissible if used[name.split()[0]] == rarest], generator)
-    used[command.split()[0]] += 1
+    rarest = min(_rarity(command, used) for command in admissible)
+    command = _draw([name for name in admissible if _rarity(name, used) == rarest], generator)
+    used.update([command.split()[0], _sort(command)])
     return command
+
+
+def _rarity(command: str, used: Counter[str]) -> tuple[int, int]:
+    return used[_sort(command)], used[command.split()[0]]
+
+
+def _sort(command: str) -> str:
+    """Return the command without its numbers: "go to cabinet" for every cabinet."""
+    return "".join(letter for letter in command if not letter.isdigit())
 
 
 def _mangled(command: str, generator: np.random.Generator) -> str:
