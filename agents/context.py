@@ -144,7 +144,8 @@ def reencode(episode: Episode, context: Context) -> Episode:
     """Return a text episode with the ids that ``context`` gives it (log-probs 0), for imitation.
 
     The actions (and thoughts, from the turns' tags) are written as a policy would write them. Observations,
-    rewards, validity and tags stay; turns that do not fit are left out and the episode is tagged ``context_full``.
+    rewards, validity and tags stay; turns that do not fit are left out and the episode is tagged
+    ``context_full``.
     """
     copy = replace(episode, turns=[], tags=dict(episode.tags))
     for number, turn in enumerate(episode.turns):

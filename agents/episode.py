@@ -204,10 +204,16 @@ def _cut_partial_line(path: Path) -> None:
     """Drop what a killed process left after the last newline; nothing whole is lost."""
     if not path.exists():
         return
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole != len(data):
-        with path.open("r+b") as file:
+    with path.open("r+b") as file:
+        end = whole = file.seek(0, 2)
+        tail = b""
+        # From the end backwards: a file of a long run need not fit in memory.
+        while whole > 0 and b"\n" not in tail:
+            step = min(whole, 65536)
+            file.seek(whole - step)
+            tail = file.read(step)
+            whole = whole - step + tail.rfind(b"\n") + 1
+        if whole != end:
             file.truncate(whole)
 
 
@@ -217,16 +223,16 @@ def read_episodes(path: Path) -> Iterator[Episode]:
     A last line without its newline was being written when its process died, and is passed over.
     """
     try:
-        file = path.open(encoding="utf-8")
+        file = path.open("rb")
     except OSError as error:
         raise DataError(f"cannot read episodes from {path}: {error}") from error
     with file:
         for number, line in enumerate(file, 1):
-            if not line.endswith("\n"):
+            if not line.endswith(b"\n"):
                 return
             try:
-                yield Episode.from_json(line)
-            except DataError as error:
+                yield Episode.from_json(line.decode())
+            except (DataError, UnicodeDecodeError) as error:
                 raise DataError(f"{path}, line {number}: {error}") from error
 
 

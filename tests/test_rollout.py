@@ -401,9 +401,10 @@ def test_an_interrupted_run_leaves_whole_episodes(tmp_path):
         from palaestra.agents.react import react
         from palaestra.agents.rollout import Job, RolloutSettings, rollout
         from palaestra.envs.panel import PanelItem
-        jobs = [Job(PanelItem(WAITING_ID, f"task-{{i % 40}}", i, {{"trouble": "slow"}})) for i in range(100000)]
+        items = [PanelItem(WAITING_ID, f"task-{{i % 40}}", i, {{"trouble": "slow"}}) for i in range(100000)]
         with EpisodeWriter(Path({str(path)!r})) as writer:
-            rollout(jobs, react(), ExpertPolicy(), RolloutSettings(concurrency=8), writer)
+            settings = RolloutSettings(concurrency=8)
+            rollout([Job(item) for item in items], react(), ExpertPolicy(), settings, writer)
     """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(program)],
