@@ -64,7 +64,7 @@ class Config:
     """Also imitate expert episodes that did not succeed."""
     epochs: int = 8
     """How often to go over the episodes."""
-    batch_tokens: int = 8192
+    batch_tokens: int = 2048
     """Tokens of an optimiser step, about."""
     learning_rate: float = 2e-3
     """The highest learning rate."""
