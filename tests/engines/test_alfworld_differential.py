@@ -142,7 +142,8 @@ go to sidetable 1; move apple 1 to sidetable 1; take apple 1 from sidetable 1
 go to countertop 1; clean apple 1 with sinkbasin 1; examine apple 1
 go to microwave 1; heat apple 1 with microwave 1; examine apple 1; move apple 1 to microwave 1
 close microwave 1; go to countertop 1; take knife 1 from countertop 1; go to fridge 1
-slice apple 2 with knife 1; examine fridge 1; slice apple 1 with knife 1; go to microwave 1; slice apple 1 with knife 1
+slice apple 2 with knife 1; examine fridge 1; slice apple 1 with knife 1
+go to microwave 1; slice apple 1 with knife 1
 go to countertop 1; move knife 1 to countertop 1; go to fridge 1; take apple 2 from fridge 1; examine apple 2
 go to microwave 1; heat apple 2 with microwave 1; examine apple 2
 go to drawer 1; open drawer 1; look; open drawer 2; close drawer 1; look; take spoon 1 from drawer 2
