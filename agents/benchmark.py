@@ -40,6 +40,7 @@ class Contestant:
     context: Literal["append", "window"] = "append"
     window_turns: int | None = None
     thought: bool = False
+    remind_goal: bool = False
     temperature: float = 0.0
     max_tokens: int = 64
 
@@ -192,6 +193,7 @@ def _play(
         contestant.context,
         window_turns=contestant.window_turns,
         thought=contestant.thought,
+        remind_goal=contestant.remind_goal,
         sampling=Sampling(contestant.temperature, contestant.max_tokens),
     )
     policy = load_policy(contestant.policy)

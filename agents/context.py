@@ -140,7 +140,7 @@ class WindowContext:
         return ids + self._observations[-1]
 
 
-def reencode(episode: Episode, context: Context) -> Episode:
+def reencode(episode: Episode, context: Context, *, remind_goal: bool = False) -> Episode:
     """Return a text episode with the ids that ``context`` gives it (log-probs 0), for imitation.
 
     The actions (and thoughts, from the turns' tags) are written as a policy would write them. Observations,
@@ -152,7 +152,7 @@ def reencode(episode: Episode, context: Context) -> Episode:
         if number == 0:
             context.begin(turn.observation)
         else:
-            context.observe(turn.observation)
+            context.observe(with_goal(turn.observation, episode.goal) if remind_goal else turn.observation)
         completion = written(context.tokenizer, turn.action, turn.tags.get("thought", ""))
         try:
             prompt, kept = context.prompt(len(completion.ids))
@@ -172,6 +172,11 @@ def reencode(episode: Episode, context: Context) -> Episode:
             )
         )
     return copy
+
+
+def with_goal(observation: str, goal: str) -> str:
+    """Return an observation that repeats the goal, so that a long episode does not bury it."""
+    return f"{observation}\nTask: {goal}"
 
 
 def written(tokenizer: Tokenizer, action: str, thought: str = "") -> Completion:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from palaestra.agents.context import AppendContext, Context, WindowContext
+from palaestra.agents.context import AppendContext, Context, WindowContext, with_goal
 from palaestra.agents.policies.core import Sampling, Tokenizer
 from palaestra.agents.rollout import Actor, Agent
 from palaestra.errors import OptionError, UnknownNameError
@@ -21,6 +21,7 @@ def react(
     *,
     window_turns: int | None = None,
     thought: bool = False,
+    remind_goal: bool = False,
     sampling: Sampling | None = None,
     max_context_tokens: int | None = None,
 ) -> Agent:
@@ -29,7 +30,7 @@ def react(
     ``context`` "append" grows one sequence, "window" shows the last ``window_turns`` exchanges. With
     ``thought`` a completion reads ``Thought: ... Action: ...``; one of another form acts as it stands and is
     not valid. ``max_context_tokens`` is at most, and by default, what the policy takes; an episode that
-    outgrows it is truncated.
+    outgrows it is truncated. ``remind_goal`` repeats the goal with every observation after the first.
 
     Raises ``OptionError`` or ``UnknownNameError`` for settings that cannot be used.
     """
@@ -50,9 +51,13 @@ def react(
             valid = valid and (admissible is None or action in admissible)
             tags = {"thought": thinking} if thinking else {}
             observation, _, _ = await actor.step(action, valid=valid, tags=tags)
-            history.observe(observation)
+            history.observe(with_goal(observation, actor.episode.goal) if remind_goal else observation)
 
-    agent.__name__ = f"react-{context}{window_turns or ''}" + ("-thought" if thought else "")
+    agent.__name__ = (
+        f"react-{context}{window_turns or ''}"
+        + ("-thought" if thought else "")
+        + ("-goal" if remind_goal else "")
+    )
     return agent
 
 

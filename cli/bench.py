@@ -42,6 +42,8 @@ class Config:
     """How many turns a window shows."""
     thought: bool = False
     """Completions read "Thought: ... Action: ..." instead of being the action."""
+    remind_goal: bool = False
+    """Repeat the goal with every observation, for policies that were trained so."""
     temperature: float = 0.0
     """Sampling temperature; 0 is greedy."""
     max_tokens: int = 64
@@ -86,6 +88,7 @@ def _contestant(config: Config, policy: str) -> Contestant:
         context=config.context,
         window_turns=config.window_turns,
         thought=config.thought,
+        remind_goal=config.remind_goal,
         temperature=config.temperature,
         max_tokens=config.max_tokens,
     )

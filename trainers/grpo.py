@@ -62,6 +62,8 @@ class Config:
     """How the history becomes a prompt."""
     window_turns: int | None = None
     """Turns that the window context shows; it has no effect with append."""
+    remind_goal: bool = False
+    """Repeat the goal with every observation after the first, as the policy was trained to see it."""
     max_context_tokens: int = 2048
     """Longest prompt with completion; an episode that needs more ends there."""
 
@@ -331,6 +333,7 @@ def _agent(config: Config, temperature: float) -> Agent:
     return react(
         config.context,
         window_turns=config.window_turns,
+        remind_goal=config.remind_goal,
         sampling=Sampling(temperature=temperature, max_tokens=config.max_new_tokens),
         max_context_tokens=config.max_context_tokens,
     )

@@ -80,6 +80,8 @@ class Config:
     """How the history becomes a prompt."""
     window_turns: int | None = None
     """Turns that the window context shows; it has no effect with append."""
+    remind_goal: bool = False
+    """Repeat the goal with every observation after the first."""
     max_context_tokens: int = 2048
     """Longest prompt with completion; turns beyond it are cut off."""
     tokens_per_micro_batch: int = 2048
@@ -176,7 +178,7 @@ def demonstration_rows(config: Config, episodes: Sequence[Episode], tokenizer: T
     rows: list[Row] = []
     for episode in episodes:
         context = make_context(config.context, tokenizer, config.max_context_tokens, config.window_turns)
-        shown = reencode(episode, context)
+        shown = reencode(episode, context, remind_goal=config.remind_goal)
         weights = [0.0 if turn.tags.get("noise") else 1.0 for turn in shown.turns]
         rows.extend(row for row in imitation_rows(shown, weights) if any(row.imitation or ()))
     if not rows:

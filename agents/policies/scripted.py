@@ -63,7 +63,9 @@ class ExpertPolicy:
     """Follows the environment's expert, except that with probability ``noise`` it acts at random.
 
     Such an action carries the tag ``noise``. Traces with some noise show how to recover from a mistake;
-    imitation leaves the tagged turns out of its loss.
+    imitation leaves the tagged turns out of its loss. Half of the random actions are admissible now, the
+    others were so at some time in the episode: the mistakes of a learner are mostly of that kind, and it
+    must have seen what they bring and what to do next.
     """
 
     def __init__(self, noise: float = 0.0) -> None:
@@ -72,6 +74,7 @@ class ExpertPolicy:
         self.name = f"expert(noise={noise:g})" if noise else "expert"
         self.noise = noise
         self.tokenizer = ByteTokenizer()
+        self._once: dict[str, dict[str, None]] = {}
 
     async def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """Return the expert's next action, or a tagged random one.
@@ -84,12 +87,19 @@ class ExpertPolicy:
         view = view_of(request)
         if view.expert is None:
             raise OptionError("this environment has no expert; environments with has_expert = True do")
-        if self.noise and request.generator.random() < self.noise:
+        if not self.noise:
+            return completion(self.tokenizer, view.expert())
+        once = self._once.setdefault(request.session, {})
+        once.update(dict.fromkeys(view.info.get("admissible_actions", ())))
+        if request.generator.random() >= self.noise:
+            return completion(self.tokenizer, view.expert())
+        if request.generator.random() < 0.5:
             return _random_completion(self.tokenizer, request, noise=True)
-        return completion(self.tokenizer, view.expert())
+        return completion(self.tokenizer, _drawn(request, list(once)), noise=True)
 
     def forget(self, session: str) -> None:
-        """Nothing is kept, so there is nothing to drop."""
+        """Drop the actions that the episode once allowed."""
+        self._once.pop(session, None)
 
 
 def completion(tokenizer: ByteTokenizer, text: str, *, noise: bool = False) -> Completion:
@@ -106,8 +116,13 @@ def view_of(request: Request) -> View:
 
 
 def _random_completion(tokenizer: ByteTokenizer, request: Request, *, noise: bool = False) -> Completion:
-    actions = view_of(request).info.get("admissible_actions")
+    return completion(
+        tokenizer, _drawn(request, view_of(request).info.get("admissible_actions")), noise=noise
+    )
+
+
+def _drawn(request: Request, actions: Sequence[str] | None) -> str:
     if not actions:
         raise OptionError("a random action needs info['admissible_actions'], and this environment gives none")
     drawn: np.integer = request.generator.integers(len(actions))
-    return completion(tokenizer, actions[int(drawn)], noise=noise)
+    return actions[int(drawn)]
