@@ -50,15 +50,15 @@ def training_options() -> tuple[str, ...]:
     return ("scale=small", "split=train", f"max_steps={MAX_STEPS}", f"task_types={json.dumps(TASK_TYPES)}")
 
 
-def sft_config(out: Path, seed: int, threads: int | None = None) -> sft.Config:
-    """Return how the demo clones the expert."""
+def sft_config(out: Path, seed: int, *, episodes: int, threads: int | None = None) -> sft.Config:
+    """Return how the demo clones the expert; the study of several seeds gives it more ``episodes``."""
     from palaestra.trainers import sft  # brings torch, which `--help` can do without
 
     return sft.Config(
         env=ENV,
         options=training_options(),
         out=out,
-        episodes=6000,
+        episodes=episodes,
         epochs=1,
         noise=0.2,
         remind_goal=True,
@@ -71,8 +71,10 @@ def sft_config(out: Path, seed: int, threads: int | None = None) -> sft.Config:
     )
 
 
-def grpo_config(out: Path, policy: Path, seed: int, threads: int | None = None) -> grpo.Config:
-    """Return how the demo improves the clone."""
+def grpo_config(
+    out: Path, policy: Path, seed: int, *, iterations: int, threads: int | None = None
+) -> grpo.Config:
+    """Return how the demo improves the clone; the study gives it more ``iterations``."""
     from palaestra.trainers import grpo
 
     return grpo.Config(
@@ -80,7 +82,7 @@ def grpo_config(out: Path, policy: Path, seed: int, threads: int | None = None) 
         env=ENV,
         options=training_options(),
         out=out,
-        iterations=60,
+        iterations=iterations,
         tasks_per_iteration=12,
         group_size=8,
         learning_rate=3e-4,
@@ -112,10 +114,11 @@ def run(config: Config) -> int:
     console = Console(highlight=False)
     began = time.perf_counter()
     console.print("[bold]1/3[/bold] cloning the expert on generated games")
-    sft.train(sft_config(config.out / "sft", config.seed, config.threads))
+    sft.train(sft_config(config.out / "sft", config.seed, episodes=4000, threads=config.threads))
     cloned = config.out / "sft" / "policy"
     console.print(f"[bold]2/3[/bold] improving by GRPO, rewarded for solved games only {_since(began)}")
-    grpo.train(grpo_config(config.out / "grpo", cloned, config.seed, config.threads))
+    settings = grpo_config(config.out / "grpo", cloned, config.seed, iterations=25, threads=config.threads)
+    grpo.train(settings)
     improved = config.out / "grpo" / "policy"
     console.print(f"[bold]3/3[/bold] measuring on {config.tasks} games never seen {_since(began)}")
     results = measure(config.out / "bench", config.tasks, cloned, improved)
