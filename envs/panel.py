@@ -62,7 +62,8 @@ class Panel:
             items = tuple(PanelItem(**row) for row in record["items"])
             return Panel(str(record["name"]), items)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path} is not a panel file ({error}); make one with `palaestra bench`") from error
+            advice = "make one with `palaestra bench`"
+            raise DataError(f"{path} is not a panel file ({error}); {advice}") from error
 
 
 def make_env(env_id: str, options: Mapping[str, Any] | None = None) -> TextEnv:
@@ -77,7 +78,7 @@ def make_env(env_id: str, options: Mapping[str, Any] | None = None) -> TextEnv:
 def make_panel(
     env_id: str, size: int, *, seed: int = 0, name: str = "", options: Mapping[str, Any] | None = None
 ) -> Panel:
-    """Draw ``size`` distinct tasks of ``env_id`` (all of them when it has fewer), as a function of ``seed``."""
+    """Draw ``size`` distinct tasks of ``env_id``, or all when it has fewer, as a function of ``seed``."""
     if size < 1:
         raise OptionError(f"a panel needs at least one item, not {size}")
     options = dict(options or {})
@@ -91,7 +92,8 @@ def make_panel(
         )
     finally:
         env.close()
-    return Panel(name or f"{env_id.split('/')[-1]}-{options.get('split', 'default')}-{len(items)}-{seed}", items)
+    described = f"{env_id.split('/')[-1]}-{options.get('split', 'default')}-{len(items)}-{seed}"
+    return Panel(name or described, items)
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:

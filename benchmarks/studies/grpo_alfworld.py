@@ -31,7 +31,7 @@ def run_seed(out: Path, seed: int, tasks: int) -> None:
     began = time.perf_counter()
     sft.train(sft_config(out / "sft", seed, episodes=6000, threads=1))
     cloned_s = time.perf_counter() - began
-    grpo.train(grpo_config(out / "grpo", out / "sft" / "policy", seed, iterations=60, threads=1))
+    grpo.train(grpo_config(out / "grpo", out / "sft" / "policy", seed, iterations=45, threads=1))
     trained_s = time.perf_counter() - began
     measure(out / "bench", tasks, out / "sft" / "policy", out / "grpo" / "policy")
     if not (out / "seconds.json").exists():
