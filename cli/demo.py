@@ -85,7 +85,7 @@ def grpo_config(
         iterations=iterations,
         tasks_per_iteration=12,
         group_size=8,
-        learning_rate=3e-4,
+        learning_rate=1e-3,
         warmup_steps=5,
         # A tenth of a success for each command that does nothing: clones lose most turns repeating those.
         invalid_action_penalty=0.1,
