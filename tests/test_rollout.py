@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from troubled_env import ID, WAITING_ID, TroubledEnv, TroubledWaitingEnv
 
-from palaestra.agents.context import ContextFull
+from palaestra.agents.context import ContextFull, reencode
 from palaestra.agents.episode import EpisodeWriter, read_episodes, sequences
 from palaestra.agents.policies.core import Completion, Sampling
 from palaestra.agents.policies.scripted import ExpertPolicy, RandomPolicy, ScriptedPolicy
 from palaestra.agents.progress import RolloutProgress
-from palaestra.agents.react import parse, react
+from palaestra.agents.react import make_context, parse, react
 from palaestra.agents.rollout import Actor, Job, RolloutSettings, rollout
 from palaestra.envs.panel import PanelItem, make_panel
 from palaestra.errors import (
@@ -470,6 +470,18 @@ def test_react_window_rows():
     assert len(rows) == 5
     assert len(rows[4].ids) < len(rows[0].ids) + 4 * len(" go>Step 1.\n")
     assert episode.agent == "react-window2"
+
+
+def test_react_reminds_of_the_goal_and_reencoding_does_the_same():
+    policy = ExpertPolicy()
+    [episode] = rollout(jobs(1), react(remind_goal=True), policy)
+    first, second = (policy.tokenizer.decode(turn.prompt_ids) for turn in episode.turns[:2])
+    assert "Task:" not in first
+    assert second == "Step 1.\nTask: Go 0.\n>"
+    assert episode.turns[1].observation == "Step 1.", "the record holds what the environment said"
+    assert episode.agent == "react-append-goal"
+    context = make_context("append", policy.tokenizer, 10_000)
+    assert reencode(episode, context, remind_goal=True).turns == episode.turns
 
 
 def test_react_refuses_settings_that_do_nothing():

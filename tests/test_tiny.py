@@ -525,7 +525,7 @@ def test_tokenizer_save_and_load(untouched, tmp_path):
 
 
 def test_rollouts_agree_with_the_learners_view_and_do_not_depend_on_concurrency(policy):
-    panel = make_panel("palaestra/GuessNumber-v0", 12, options={"max_steps": 5})
+    panel = make_panel("palaestra/GuessNumber-v0", 5, options={"max_steps": 4})
     jobs = [Job(item, attempt=attempt) for item in panel.items for attempt in (0, 1)]
     agent = react(sampling=Sampling(1.0, 4))
     many = rollout(jobs, agent, policy, RolloutSettings(concurrency=64))

@@ -145,13 +145,13 @@ class TinyPolicy:
             num_attention_heads=heads,
             num_key_value_heads=heads,
             max_position_embeddings=context_tokens,
+            # The usual 0.02 suits widths in the thousands; at these it leaves attention flat for long.
             initializer_range=0.7 / math.sqrt(width),
             tie_word_embeddings=tied,
             bos_token_id=tokenizer.bos_id,
             eos_token_id=tokenizer.stop_id,
             pad_token_id=tokenizer.pad_id,
         )
-        # The usual 0.02 suits widths in the thousands; at these it leaves attention flat for long.
         # transformers draws initial weights from the global generator: lend it a seed, then give it back.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
