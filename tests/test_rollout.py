@@ -394,6 +394,7 @@ def test_a_full_disk_stops_the_run(tmp_path):
 def test_an_interrupted_run_leaves_whole_episodes(tmp_path):
     path = tmp_path / "episodes.jsonl"
     program = f"""
+        import signal
         from pathlib import Path
         from troubled_env import WAITING_ID
         from palaestra.agents.episode import EpisodeWriter
@@ -401,6 +402,8 @@ def test_an_interrupted_run_leaves_whole_episodes(tmp_path):
         from palaestra.agents.react import react
         from palaestra.agents.rollout import Job, RolloutSettings, rollout
         from palaestra.envs.panel import PanelItem
+        # A shell starts its background jobs with interrupts ignored, and children inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         items = [PanelItem(WAITING_ID, f"task-{{i % 40}}", i, {{"trouble": "slow"}}) for i in range(100000)]
         with EpisodeWriter(Path({str(path)!r})) as writer:
             settings = RolloutSettings(concurrency=8)
