@@ -377,8 +377,12 @@ async def _all_or_first_error(players: list[asyncio.Task[None]], gathering: asyn
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
+    waiting = set(tasks)
+    while waiting:
+        # Again and again, since what an agent awaits may swallow a cancellation.
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=1.0)
     await asyncio.gather(*tasks, return_exceptions=True)
 
 

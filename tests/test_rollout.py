@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import subprocess
 import sys
@@ -375,6 +376,20 @@ def test_a_policy_must_answer_every_request_with_equal_lists():
         [episode] = rollout(jobs(1), react(), policy, settings())
         assert episode.failed
         assert ContractError.__name__ in episode.failure
+
+
+def test_an_agent_that_swallows_its_cancellation_cannot_hold_up_the_end():
+    async def deaf(actor: Actor) -> None:
+        if actor.job.item.seed == 1:
+            raise OptionError("the run ends here")
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(30)
+        await asyncio.sleep(30)
+
+    began = time.monotonic()
+    with pytest.raises(OptionError, match="ends here"):
+        rollout(jobs(2), deaf, ExpertPolicy(), settings())
+    assert time.monotonic() - began < 20
 
 
 def test_a_full_disk_stops_the_run(tmp_path):
