@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -190,6 +191,15 @@ def test_every_live_episode_is_in_each_batch_sorted_by_job():
     assert len(policy.forgotten) == len(set(policy.forgotten)) == 6
 
 
+def test_a_batch_stays_sorted_when_a_new_job_takes_the_place_of_a_finished_one():
+    policy = Recorder()
+    short = Job(PanelItem(ID, "task-0", 0, {"max_steps": 1}))
+    rollout([short, *jobs(4)[1:]], react(), policy, settings(concurrency=3, gather_wait_s=5.0))
+    assert policy.batches[0] == ["task-0", "task-1", "task-2"]
+    assert policy.batches[1:5] == [["task-1", "task-2", "task-3"]] * 4
+    assert policy.batches[5] == ["task-3"]
+
+
 def test_no_batch_is_larger_than_allowed():
     policy = Recorder()
     rollout(jobs(10), react(), policy, settings(max_batch=4))
@@ -203,6 +213,10 @@ def test_waiting_environments_do_not_hold_up_the_others():
     assert all(episode.success for episode in episodes)
     assert sum(map(len, policy.batches)) == 50
     assert TroubledWaitingEnv.made == TroubledWaitingEnv.closed == 10
+    deadline = time.monotonic() + 10
+    while any("Troubled" in thread.name for thread in threading.enumerate()):
+        assert time.monotonic() < deadline, "a thread outlived its environment"
+        time.sleep(0.01)
 
 
 def test_an_expert_is_asked_in_the_thread_of_its_environment():
@@ -290,6 +304,17 @@ def test_an_agents_own_mistake_is_shown_and_not_tried_again():
     assert len(episode.turns) == 1
 
 
+def test_a_failed_episode_has_no_reward_that_could_be_used():
+    async def agent(actor: Actor) -> None:
+        while not actor.done:
+            await actor.step("go")
+        raise ZeroDivisionError
+
+    [episode] = rollout(jobs(1), agent, ExpertPolicy(), settings())
+    assert (episode.outcome, episode.reward, episode.success) == ("failed", 0.0, False)
+    assert episode.turns[-1].reward == 1.0
+
+
 def test_too_many_failures_stop_the_run_and_keep_what_was_written(tmp_path):
     path = tmp_path / "episodes.jsonl"
     with EpisodeWriter(path) as writer, pytest.raises(FailureRateError, match="broken at step 3"):
@@ -334,14 +359,21 @@ def test_settings_that_cannot_be_used(changes):
 
 
 def test_a_slow_policy_call_is_cancelled_and_tried_again():
+    cancelled = []
+
     async def slow_once(batch):
         if batch == 2:
-            await asyncio.sleep(60)
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                cancelled.append(batch)
+                raise
 
     policy = Recorder(slow_once)
     episodes = rollout(jobs(3), react(), policy, settings(generate_deadline_s=0.3, retries=1))
     assert [episode.success for episode in episodes] == [True] * 3
     assert [episode.tags for episode in episodes] == [{"retries": 1}] * 3
+    assert cancelled == [2]
 
 
 def test_a_policy_that_is_stuck_ends_the_run(monkeypatch):

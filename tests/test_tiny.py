@@ -24,6 +24,7 @@ from palaestra.agents.context import AppendContext, WindowContext  # noqa: E402
 from palaestra.agents.episode import sequences  # noqa: E402
 from palaestra.agents.policies import load_policy  # noqa: E402
 from palaestra.agents.policies.core import Request, Sampling  # noqa: E402
+from palaestra.agents.policies.slots import Slots  # noqa: E402
 from palaestra.agents.policies.tiny import TinyPolicy, TinyTokenizer, train_tokenizer  # noqa: E402
 from palaestra.agents.react import react  # noqa: E402
 from palaestra.agents.rollout import Job, RolloutSettings, rollout  # noqa: E402
@@ -203,6 +204,7 @@ def fed_tokens(policy, requests, monkeypatch):
     forward = policy.model.forward
 
     def counted(input_ids, **kwargs):
+        assert not torch.is_grad_enabled()
         fed.append(input_ids.numel())
         return forward(input_ids=input_ids, **kwargs)
 
@@ -248,6 +250,18 @@ def test_finished_sessions_cost_nothing_and_their_rows_are_closed_up(policy, mon
     for asked, completion in zip(left, completions, strict=True):
         expected = logprobs(policy.model, asked.ids, completion.ids)
         np.testing.assert_allclose(completion.logprobs, expected, atol=TOLERANCE)
+
+
+def test_rows_stay_adjacent_as_sessions_come_and_go():
+    slots = Slots(10)
+    assert slots.rows(["a", "b", "c", "d"]) == [0, 1, 2, 3]
+    slots.forget("b")
+    assert slots.rows(["c", "e"]) == [2, 1], "a new session takes the free row"
+    slots.forget("a")
+    slots.forget("e")
+    assert sorted(slots.rows(["c", "d"])) == [0, 1], "without one, the last sessions move down"
+    slots.clear()
+    assert slots.rows(["x"]) == [0]
 
 
 def test_the_longest_unused_session_is_dropped_when_there_are_too_many(policy, monkeypatch):
@@ -355,6 +369,11 @@ def test_numbers_that_are_not_finite_are_an_error_and_leave_no_trace(policy):
     with pytest.raises(DivergenceError):
         ask(policy, [request(ids)])
     policy.model.load_state_dict(weights)
+    # The row of "s" was full of such numbers; the span of "t" makes them part of what is read, if masked.
+    short, long = request(ids[:4], "s"), request(ids, "t")
+    for asked, completion in zip((short, long), ask(policy, [short, long]), strict=True):
+        expected = logprobs(policy.model, asked.ids, completion.ids)
+        np.testing.assert_allclose(completion.logprobs, expected, atol=TOLERANCE)
     [after] = ask(policy, [request(ids)])
     assert after.ids == before.ids
     np.testing.assert_allclose(after.logprobs, before.logprobs, atol=TOLERANCE)
