@@ -34,7 +34,7 @@ lint: install-dev
 
 test-engines: install-dev
 	scripts/install-engines.sh
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 -m textworld -rs
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 -m textworld -rs tests/engines
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
