@@ -47,8 +47,6 @@ stamp="$VENV/.engines-$(sha256sum pyproject.toml scripts/install-engines.sh | sh
 started=$(date +%s)
 [ -x "$VENV/bin/python" ] || scripts/install.sh dev
 install_compiler
-# The sources declare a CMake policy version that CMake 4 refuses; older CMakes do not read this variable.
-export CMAKE_POLICY_VERSION_MINIMUM=${CMAKE_POLICY_VERSION_MINIMUM:-3.5}
 echo "building and installing palaestra[alfworld] into $VENV (several minutes the first time)"
 "$VENV/bin/pip" install -q -e '.[alfworld]'
 "$VENV/bin/python" -c 'from textworld.envs import PddlEnv; import fast_downward, alfworld.info, yaml' >/dev/null || {
