@@ -14,6 +14,7 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import palaestra  # noqa: F401
+from palaestra.envs import registration
 from palaestra.envs.registration import register
 from palaestra.envs.vector import TextVectorEnv
 from palaestra.errors import ContractError, OptionError, UnknownNameError
@@ -29,6 +30,7 @@ def _registered():
     yield
     for name in ("tests/Planted-v0", "tests/PlantedIo-v0"):
         del gymnasium.registry[name]
+        registration._registered.discard(name)
 
 
 @pytest.fixture
