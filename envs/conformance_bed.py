@@ -7,7 +7,9 @@ runner can say which call hangs, and which closes what a check has made.
 from __future__ import annotations
 
 import copy
+import os
 import random
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -195,6 +197,19 @@ def global_generators(seed: int | None) -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
+
+
+@contextmanager
+def kept_environment() -> Iterator[None]:
+    """Put the environment variables, and the temporary folder they name, back after the block."""
+    variables, folder = dict(os.environ), tempfile.tempdir
+    try:
+        yield
+    finally:
+        if dict(os.environ) != variables:
+            os.environ.clear()
+            os.environ.update(variables)
+        tempfile.tempdir = folder
 
 
 def difference(first: Sequence[Record], second: Sequence[Record]) -> str | None:

@@ -226,6 +226,11 @@ def global_generators_alone(bed: Bed) -> Seen:
         for action in (info.get("admissible_actions") or ["hello?"])[:1] * 4:
             if not records[-1].over:
                 records.append(bed.step(env, action))
+        # The expert too: cold-start data is made by it.
+        if type(env).has_expert and not records[-1].over:
+            with bed.watched("expert()"):
+                action = env.expert()
+            records.append(bed.step(env, action))
         bed.close(env)
         return records
 

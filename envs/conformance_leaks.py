@@ -17,6 +17,8 @@ from palaestra.envs.conformance_bed import Bed, Check, NotApplicable, Seen, Viol
 DISTINCT_EPISODES = 8
 # Something may be opened once, late, and be kept for good: that is not a leak.
 SPARE_HANDLES = 2
+# So many are no accident: to go on would only fill the machine with threads or processes.
+ENOUGH_HANDLES = 50
 # The allocator hands pages out in lumps: memory seems to move by some hundred KiB with no leak at all.
 TOLERATED_GROWTH_BYTES = 1 << 20
 SAMPLED_EVERY, SAMPLED_EVERY_S = 50, 0.25  # cycles, seconds
@@ -32,7 +34,7 @@ def leaks(bed: Bed) -> Seen:
     for number in range(DISTINCT_EPISODES):
         _one_life(bed, number)
     before = _settled({})
-    samples = _lives(bed)
+    samples = _lives(bed, before)
     cycle = samples[-1][0]
     after = _settled(before)
     for what, count in after.items():
@@ -46,8 +48,8 @@ def leaks(bed: Bed) -> Seen:
     return Seen(text, {"cycles": cycle, "memory_growth_bytes_per_cycle": slope})
 
 
-def _lives(bed: Bed) -> list[tuple[int, int]]:
-    """Live all cycles, or as many as there is time for; return resident memory after some of them."""
+def _lives(bed: Bed, before: dict[str, int]) -> list[tuple[int, int]]:
+    """Live all cycles, or as many as time and leaks allow; return resident memory after some of them."""
     samples = [(0, _resident_bytes())]
     cycle, due = 0, time.monotonic() + SAMPLED_EVERY_S
     while cycle < bed.cycles and time.monotonic() < bed.stop_at:
@@ -56,6 +58,8 @@ def _lives(bed: Bed) -> list[tuple[int, int]]:
         # Not after every life, because a full garbage collection goes before each sample.
         if cycle % SAMPLED_EVERY == 0 or time.monotonic() > due:
             samples.append((cycle, _resident_bytes()))
+            if any(count > before[what] + ENOUGH_HANDLES for what, count in _held().items()):
+                break
             due = time.monotonic() + SAMPLED_EVERY_S
     if cycle == 0:
         raise Violation(f"the first {DISTINCT_EPISODES} lives took all the time there was")
@@ -119,14 +123,18 @@ def _settled(at_most: dict[str, int]) -> dict[str, int]:
     until = time.monotonic() + SETTLING_S
     while True:
         gc.collect()
-        counts = {
-            "threads": len(os.listdir("/proc/self/task")),
-            "child processes": _children(),
-            "file descriptors": len(os.listdir("/proc/self/fd")),
-        }
+        counts = _held()
         if time.monotonic() > until or all(counts[what] <= at_most.get(what, 1 << 30) for what in counts):
             return counts
         time.sleep(0.05)
+
+
+def _held() -> dict[str, int]:
+    return {
+        "threads": len(os.listdir("/proc/self/task")),
+        "child processes": _children(),
+        "file descriptors": len(os.listdir("/proc/self/fd")),
+    }
 
 
 def _children() -> int:

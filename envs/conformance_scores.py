@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import chdir
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager, suppress
+from itertools import product
 from pathlib import Path
 
-from palaestra.envs.conformance_bed import Bed, Check, NotApplicable, Record, Seen, Violation, shorten
+from palaestra.envs.conformance_bed import (
+    Bed,
+    Check,
+    NotApplicable,
+    Record,
+    Seen,
+    Violation,
+    kept_environment,
+    shorten,
+)
 from palaestra.envs.core import TextEnv
 
 # An agent that has not been paid by then is not going to be: rewards come with the end of an episode.
@@ -163,18 +173,40 @@ def injection(bed: Bed) -> Seen:
 
 
 def grade_files(bed: Bed) -> Seen:
-    """Write files that a careless verifier would take for its own, before the reset and between steps."""
+    """Write files that a careless verifier would take for its own, before and between the steps."""
     absolute = _absolute_paths(bed.options)
-    with tempfile.TemporaryDirectory(prefix="conformance-") as folder, chdir(folder):
+    with writable_folders() as folders:
         env = _make_here(bed, absolute)
         for task in (tasks := bed.task_ids(env, salt=8)):
-            _write_grades(Path(folder))
-            _attack(bed, env, task, lambda records, turn: _write_grades(Path(folder)))
-    return Seen(f"{len(GRADE_FILES)} files lay in its directory and it scored 0 on {len(tasks)} tasks")
+            write_grades(folders)
+            _attack(bed, env, task, lambda records, turn: write_grades(folders))
+        bed.close(env)
+    places = "working directory, temporary folder and home"
+    return Seen(f"{len(GRADE_FILES)} files lay in its {places} and it scored 0 on {len(tasks)} tasks")
 
 
-def _write_grades(folder: Path) -> str:
-    for name, text in GRADE_FILES.items():
+@contextmanager
+def writable_folders() -> Iterator[list[Path]]:
+    """Make scratch folders the working directory, the temporary folder and the home for the block."""
+    home = Path.home()
+    with tempfile.TemporaryDirectory(prefix="conformance-") as scratch, kept_environment():
+        folders = [Path(scratch, name) for name in ("work", "tmp", "home")]
+        for folder in folders:
+            folder.mkdir()
+        # What the environment keeps in the true home, such as data, must still be found there.
+        with suppress(OSError):
+            for entry in home.iterdir():
+                if entry.name not in {name.partition("/")[0] for name in GRADE_FILES}:
+                    (folders[2] / entry.name).symlink_to(entry)
+        os.environ.update(TMPDIR=str(folders[1]), HOME=str(folders[2]))
+        tempfile.tempdir = None  # read TMPDIR again
+        with chdir(folders[0]):
+            yield folders
+
+
+def write_grades(folders: Sequence[Path]) -> str:
+    """Write every grade file into each folder; return an action to send along."""
+    for folder, (name, text) in product(folders, GRADE_FILES.items()):
         path = folder / name
         # Reading is cheaper than writing; what the environment removed or changed is written again.
         if not (path.is_file() and path.stat().st_size == len(text)):
@@ -244,7 +276,7 @@ SCORE_CHECKS = (
     Check(
         "red team: grade files",
         grade_files,
-        "An agent that writes grade files into the working directory scores 0.",
+        "An agent that writes grade files into the working directory, temporary folder or home scores 0.",
         _TAKEN,
     ),
 )

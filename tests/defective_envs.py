@@ -2,9 +2,12 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import random
+import signal
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -43,6 +46,11 @@ class ReadsGlobalEnv(GuessNumberEnv):
         random.setstate(state)
         observation, over = super()._apply(action)
         return (f"{observation} {number}" if self.steps >= 2 else observation), over
+
+
+class ExpertDrawsGlobalEnv(GuessNumberEnv):
+    def expert(self):
+        return str(random.randint(self._low, self._high))
 
 
 class OwnEntropyEnv(GuessNumberEnv):
@@ -156,6 +164,18 @@ class ReadsGradeFileEnv(GuessNumberEnv):
         return super()._verify()
 
 
+class ReadsTemporaryFolderEnv(GuessNumberEnv):
+    def _verify(self):
+        path = Path(tempfile.gettempdir(), "result.json")
+        return Verdict(json.loads(path.read_text())["reward"], True) if path.exists() else super()._verify()
+
+
+class ReadsHomeEnv(GuessNumberEnv):
+    def _verify(self):
+        path = Path.home() / "grade"
+        return Verdict(float(path.read_text()), True) if path.exists() else super()._verify()
+
+
 class BelievesActionEnv(GuessNumberEnv):
     def _apply(self, action):
         if '"reward": 1' in action:
@@ -243,6 +263,19 @@ class LeavesEnv(GuessNumberEnv):
         return super()._apply(action)
 
 
+class CrashesProcessEnv(GuessNumberEnv):
+    """Ends its process as a fault in C would, at two rare places: no exception, no cleaning up."""
+
+    def _apply(self, action):
+        if len(action) > 10_000:
+            signal.raise_signal(signal.SIGSEGV)  # in this thread, as a fault is
+        return super()._apply(action)
+
+    def near_misses(self):
+        signal.raise_signal(signal.SIGSEGV)  # in this thread, as a fault is
+        return super().near_misses()
+
+
 class HangsEnv(GuessNumberEnv):
     enough = threading.Event()
 
@@ -254,6 +287,17 @@ class HangsEnv(GuessNumberEnv):
     @classmethod
     def let_go(cls):
         cls.enough.set()
+
+
+class HangsAtGradesEnv(HangsEnv):
+    """Hangs in the one check that has changed the environment variables."""
+
+    enough = threading.Event()
+
+    def _apply(self, action):
+        if Path("reward.txt").exists():
+            self.enough.wait(60)
+        return GuessNumberEnv._apply(self, action)
 
 
 class SlowEnv(GuessNumberEnv):

@@ -1,9 +1,13 @@
 """The conformance suite: good environments pass, a planted defect fails exactly the check it breaks."""
 
+import functools
 import io
 import os
 import random
+import threading
 import time
+from pathlib import Path
+from tempfile import gettempdir
 
 import defective_envs
 import gymnasium
@@ -11,10 +15,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from palaestra.envs import conformance_leaks, registration
-from palaestra.envs.conformance import CHECKS, check, render
+from palaestra.envs import conformance, conformance_leaks, conformance_scores, registration
+from palaestra.envs.conformance import CHECKS, render
 from palaestra.envs.conformance_bed import Bed, Violation
 from palaestra.errors import OptionError, UnknownNameError
+
+# In this process, which is faster, and which the fixture below can tell to measure for a shorter time.
+check = functools.partial(conformance.check, isolation="none")
 
 DEFECTS = [
     ("CannotBeMadeEnv", "make", "RuntimeError: planted"),
@@ -33,6 +40,7 @@ DEFECTS = [
     ("SeedsGlobalEnv", "global generators", "global generator of random"),
     ("SeedsGlobalNumpyEnv", "global generators", "global generator of numpy.random"),
     ("DrawsGlobalEnv", "global generators", "global generator of random"),
+    ("ExpertDrawsGlobalEnv", "global generators", "global generator of random"),
     ("ReadsGlobalEnv", "global generators", "two states of the global generators"),
     ("GroupDiffersEnv", "groups", "begun again with the same seed"),
     ("ForgetfulSnapshotEnv", "snapshots", "restored after"),
@@ -45,6 +53,8 @@ DEFECTS = [
     ("SolvedByPromptEnv", "red team: prompt copy", "scored 1.0"),
     ("BelievesActionEnv", "red team: injection", "scored 1.0"),
     ("ReadsGradeFileEnv", "red team: grade files", "scored 1.0"),
+    ("ReadsTemporaryFolderEnv", "red team: grade files", "scored 1.0"),
+    ("ReadsHomeEnv", "red team: grade files", "scored 1.0"),
     ("LeaksThreadEnv", "leaks", "threads before"),
     ("LeaksDescriptorEnv", "leaks", "file descriptors before"),
     ("LeaksProcessEnv", "leaks", "child processes before"),
@@ -70,6 +80,10 @@ def planted(monkeypatch):
         getattr(getattr(defective_envs, name), "let_go", lambda: None)()
         del gymnasium.registry[f"test/{name}-v0"]
         registration._registered.discard(f"test/{name}-v0")
+    # A thread that was left behind puts back what its check changed when it wakes; not in the next test.
+    for thread in threading.enumerate():
+        if thread.name in {one.name for one in CHECKS}:
+            thread.join(30)
 
 
 def failed(report):
@@ -103,6 +117,43 @@ def test_a_check_that_takes_too_long_is_failed_although_no_call_hangs(planted):
     report = check(planted("SlowEnv"), cycles=2, tasks=2, check_deadline_s=0.5)
     assert len(failed(report)) == 1
     assert "did not end in time" in seen(report, failed(report)[0])
+
+
+def test_an_environment_that_crashes_its_process_fails_one_check_and_not_the_checker(planted):
+    report = conformance.check(planted("CrashesProcessEnv"), cycles=2, tasks=2)
+    assert failed(report) == ["near misses"]
+    assert "ended its process" in seen(report, "near misses")
+    assert "SIGSEGV" in seen(report, "near misses")
+    assert "in near_misses" in seen(report, "near misses")  # the stack that the crash left
+    # The second crash is the same defect; everything else is carried out all the same.
+    assert seen(report, "red team: spam") == "stopped by the same error as 'near misses'"
+    others = {result.name for result in report.results if result.status == "passed"}
+    assert others == {one.name for one in CHECKS} - {"near misses", "red team: spam"}
+
+
+def test_in_a_process_of_its_own_a_sound_environment_passes_and_wrong_requests_are_typed(planted):
+    report = conformance.check("palaestra/GuessNumber-v0", {"highest": 50}, cycles=10, tasks=2)
+    assert [(result.name, result.seen) for result in report.results if result.status != "passed"] == []
+    with pytest.raises(UnknownNameError, match="'highest'"):
+        conformance.check("palaestra/GuessNumber-v0", {"higest": 3})
+    with pytest.raises(UnknownNameError, match="'process'"):
+        conformance.check("palaestra/GuessNumber-v0", isolation="proces")
+
+
+def test_an_environment_of_the_main_module_is_told_where_to_go():
+    registration.register("test/Main-v0", "__main__:MainEnv")
+    try:
+        with pytest.raises(OptionError, match="put it in a module"):
+            conformance.check("test/Main-v0")
+    finally:
+        del gymnasium.registry["test/Main-v0"]
+        registration._registered.discard("test/Main-v0")
+
+
+def test_a_flood_of_leaked_handles_is_stopped_long_before_the_last_cycle(planted):
+    report = check(planted("LeaksDescriptorEnv"), cycles=800, tasks=2)
+    text = seen(report, "leaks")
+    assert int(text.split(" after ")[1].split()[0]) < 400, text
 
 
 def test_leaks_are_sought_for_as_long_as_there_is_time_and_the_report_says_so(planted):
@@ -165,11 +216,38 @@ def test_a_wrong_request_is_a_typed_error_and_not_a_failed_check():
         check("palaestra/GuessNumber-v0", cycles=0)
 
 
+def state_of_the_process():
+    generators = random.getstate(), np.random.get_state()[1].tolist()
+    return generators, os.getcwd(), dict(os.environ), gettempdir()
+
+
 def test_the_process_is_left_as_it_was(planted, capsys):
-    before = random.getstate(), np.random.get_state()[1].tolist(), os.getcwd()
+    before = state_of_the_process()
     check(planted("SeedsGlobalNumpyEnv"), cycles=2, tasks=2)
-    assert (random.getstate(), np.random.get_state()[1].tolist(), os.getcwd()) == before
+    assert state_of_the_process() == before
+    with conformance_scores.writable_folders() as folders:
+        assert [Path.cwd(), Path(gettempdir()), Path.home()] == folders
+    assert state_of_the_process() == before
     assert capsys.readouterr().out == ""
+
+
+def test_the_process_is_left_as_it_was_by_a_call_that_hangs_too(planted):
+    before = state_of_the_process()
+    report = check(planted("HangsAtGradesEnv"), cycles=2, tasks=2, call_deadline_s=1.0)
+    assert failed(report) == ["red team: grade files"]
+    assert state_of_the_process() == before
+
+
+def test_what_lies_in_the_home_is_still_found_there(tmp_path, monkeypatch):
+    (tmp_path / "data").write_text("needed")
+    (tmp_path / "reward.txt").write_text("mine")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with conformance_scores.writable_folders() as folders:
+        assert (Path.home() / "data").read_text() == "needed"
+        conformance_scores.write_grades(folders)
+        assert (Path.home() / "reward.txt").read_text() == "1\n"
+    assert (tmp_path / "reward.txt").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "reward.txt"]
 
 
 def test_the_report_shows_every_check_the_broken_law_and_how_to_mend_it(planted):
