@@ -1,4 +1,4 @@
-"""Progress of a rollout: one live line in a terminal, a plain line now and then elsewhere."""
+"""Progress: one live line in a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -12,16 +12,13 @@ from palaestra.agents.episode import Episode
 _PLAIN_INTERVAL_S = 15.0
 
 
-class RolloutProgress:
-    """Counts finished episodes and shows success, reward, tokens/s and failures on stderr."""
+class ProgressLine:
+    """Shows how far something is, on stderr so that stdout keeps the result."""
 
-    def __init__(self, name: str, total: int, console: Console | None = None) -> None:
-        self.done = self.failures = self.successes = self.sampled_tokens = 0
-        self.reward = 0.0
-        self._name, self._total = name, total
+    def __init__(self, name: str, total: int, done: int = 0, console: Console | None = None) -> None:
+        self._name, self._total, self._done = name, total, done
         self._console = console or Console(stderr=True, highlight=False)
-        self._began = time.monotonic()
-        self._printed = self._began - _PLAIN_INTERVAL_S
+        self._printed = time.monotonic() - _PLAIN_INTERVAL_S
         self._live: Progress | None = None
         if self._console.is_terminal:
             self._live = Progress(
@@ -32,8 +29,40 @@ class RolloutProgress:
                 TimeRemainingColumn(),
                 console=self._console,
             )
-            self._task = self._live.add_task(name, total=total, text="")
+            self._task = self._live.add_task(name, total=total, completed=done, text="")
             self._live.start()
+
+    def advance(self, text: str) -> None:
+        """Count one more step and show ``text`` beside it."""
+        self._done += 1
+        if self._live is not None:
+            self._live.update(self._task, advance=1, text=text)
+        elif self._done == self._total or time.monotonic() - self._printed >= _PLAIN_INTERVAL_S:
+            self._printed = time.monotonic()
+            self._console.print(
+                f"{self._name} {self._done}/{self._total}  {text}", markup=False, soft_wrap=True
+            )
+
+    def close(self) -> None:
+        """Leave the line as it stands."""
+        if self._live is not None:
+            self._live.stop()
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class RolloutProgress:
+    """Counts finished episodes and shows success, reward, tokens/s and failures."""
+
+    def __init__(self, name: str, total: int, console: Console | None = None) -> None:
+        self.done = self.failures = self.successes = self.sampled_tokens = 0
+        self.reward = 0.0
+        self._began = time.monotonic()
+        self._line = ProgressLine(name, total, console=console)
 
     def update(self, episode: Episode) -> None:
         """Count a finished episode."""
@@ -42,12 +71,7 @@ class RolloutProgress:
         self.successes += episode.success
         self.sampled_tokens += episode.sampled_tokens
         self.reward += episode.reward
-        if self._live is not None:
-            self._live.update(self._task, advance=1, text=self.text())
-        elif self.done == self._total or time.monotonic() - self._printed >= _PLAIN_INTERVAL_S:
-            self._printed = time.monotonic()
-            line = f"{self._name} {self.done}/{self._total}  {self.text()}"
-            self._console.print(line, markup=False, soft_wrap=True)
+        self._line.advance(self.text())
 
     def text(self) -> str:
         """Return the figures so far."""
@@ -60,8 +84,7 @@ class RolloutProgress:
 
     def close(self) -> None:
         """Leave the line as it stands."""
-        if self._live is not None:
-            self._live.stop()
+        self._line.close()
 
     def __enter__(self) -> RolloutProgress:
         return self

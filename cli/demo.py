@@ -1,7 +1,7 @@
 """``palaestra demo``: the whole way on one machine: clone an expert, improve by trying, measure, show.
 
 A decoder of under a million parameters starts from nothing. It learns to read and act by imitating the
-expert on generated ALFWorld games, then improves by GRPO on the reward alone, and is measured before and
+expert on generated ALFWorld games, then improves by GRPO on its own tries, and is measured before and
 after on a panel of games whose rooms and goals it has never seen.
 """
 
@@ -111,7 +111,7 @@ def contestant(name: str, policy: Path, temperature: float) -> Contestant:
 
 
 def run(config: Config) -> int:
-    """Clone, measure, improve, measure again; print the table and the path of the report."""
+    """Clone, improve, measure both; print the table and the path of the report."""
     from palaestra.trainers import grpo, sft
 
     console = Console(highlight=False)
@@ -119,7 +119,7 @@ def run(config: Config) -> int:
     console.print("[bold]1/3[/bold] cloning the expert on generated games")
     sft.train(sft_config(config.out / "sft", config.seed, episodes=4000, threads=config.threads))
     cloned = config.out / "sft" / "policy"
-    console.print(f"[bold]2/3[/bold] improving by GRPO, rewarded for solved games only {_since(began)}")
+    console.print(f"[bold]2/3[/bold] improving by GRPO on its own tries {_since(began)}")
     settings = grpo_config(config.out / "grpo", cloned, config.seed, iterations=25, threads=config.threads)
     grpo.train(settings)
     improved = config.out / "grpo" / "policy"

@@ -11,10 +11,10 @@ import torch
 from rich.console import Console
 from safetensors.torch import save_file
 
+from palaestra.agents.progress import ProgressLine
 from palaestra.errors import CheckpointError, DataError, OptionError, StorageError
 from palaestra.trainers.core import run as run_module
 from palaestra.trainers.core.options import refuse_idle, require_positive
-from palaestra.trainers.core.progress import ProgressLine
 from palaestra.trainers.core.run import Run
 
 

@@ -20,6 +20,7 @@ import torch
 from palaestra.agents.episode import Episode, EpisodeWriter, success_rate
 from palaestra.agents.policies.core import Sampling
 from palaestra.agents.policies.tiny import TinyPolicy
+from palaestra.agents.progress import ProgressLine
 from palaestra.agents.react import react
 from palaestra.agents.rollout import Agent, Job, RolloutSettings, rollout
 from palaestra.envs.core import TaskSet
@@ -31,7 +32,6 @@ from palaestra.trainers.core.learner import Learner, LearnerConfig
 from palaestra.trainers.core.losses import Aggregation
 from palaestra.trainers.core.options import refuse_idle, require_positive
 from palaestra.trainers.core.policies import trainable_policy
-from palaestra.trainers.core.progress import ProgressLine
 from palaestra.trainers.core.run import Run
 
 

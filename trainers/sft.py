@@ -21,6 +21,7 @@ from palaestra.agents.episode import Episode, success_rate
 from palaestra.agents.policies.core import Tokenizer
 from palaestra.agents.policies.scripted import ExpertPolicy
 from palaestra.agents.policies.tiny import TinyPolicy
+from palaestra.agents.progress import ProgressLine
 from palaestra.agents.react import make_context, react
 from palaestra.agents.rollout import Job, RolloutSettings, rollout
 from palaestra.envs.panel import PanelItem, make_env, make_panel, parse_options
@@ -29,7 +30,6 @@ from palaestra.trainers.core.batch import Row, imitation_rows
 from palaestra.trainers.core.learner import Learner, LearnerConfig
 from palaestra.trainers.core.options import refuse_idle, require_positive
 from palaestra.trainers.core.policies import trainable_policy
-from palaestra.trainers.core.progress import ProgressLine
 from palaestra.trainers.core.run import Run
 from palaestra.trainers.core.schedules import Decay
 
