@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from palaestra.errors import InfrastructureError, OptionError
 
@@ -176,7 +176,14 @@ class Running(ABC):
 
     @abstractmethod
     def kill(self) -> None:
-        """End it at once; ``wait`` then says ``KILLED``. Harmless when it has ended."""
+        """End it now; ``wait`` then says ``KILLED``, unless it was just ending. Harmless when it has ended."""
+
+    @abstractmethod
+    def output(self, stream: Literal["stdout", "stderr"]) -> bytes:
+        """Return what was written to a stream since the last call, cut at ``output_bytes``.
+
+        For a program that goes on and has said that it flushed, such as a session after a cell.
+        """
 
 
 class Sandbox(ABC):

@@ -1,0 +1,512 @@
+"""``ForkSandbox``: programs run in confined children of Python interpreters that have started already.
+
+A cold Python costs tens of milliseconds, a fork one or two. Each slot is one fork server (see
+``inside/zygote.py``) in namespaces of its own where the machine allows it, and runs one program at a time;
+behind it nothing of a program is left. Standard output and error go to files in memory, so that nobody has
+to read them while the program runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from palaestra.errors import OptionError
+from palaestra.sandboxes.core import (
+    Ended,
+    ExecResult,
+    Launch,
+    Limits,
+    Program,
+    Running,
+    Rung,
+    Sandbox,
+    SandboxError,
+    usable_cores,
+)
+
+INSIDE = Path(__file__).resolve().parent / "inside"
+VARIABLES = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": "/tmp",
+    "TMPDIR": "/tmp",
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    # One process and few threads: a pool of threads in a numeric library would only get in the way.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+Kind = Literal["plain", "numeric"]
+_NUMERIC_PACKAGES = ("numpy", "sympy", "mpmath")
+_START_DEADLINE_S = 60.0
+_REPLY_GRACE_S = 10.0
+_ROOM_DEADLINE_S = 600.0
+_SESSION_DRIVER = "repl"
+_MOST_SESSIONS = 256
+_NAMESPACES = "fork server, namespaces"
+_BARE = "fork server, no namespaces"
+
+
+class ForkSandbox(Sandbox):
+    """Runs programs in forked, confined children; the default sandbox.
+
+    ``workers`` slots run programs side by side (the usable cores, at least 2, when not given); each open
+    session has a slot of its own beside them. ``kind`` "numeric" offers numpy and sympy, already imported.
+    ``namespaces`` None takes them where the machine allows; True insists; False does without. Raises
+    ``SandboxError`` when the machine cannot confine a program this way.
+    """
+
+    def __init__(
+        self, workers: int | None = None, *, kind: Kind = "plain", namespaces: bool | None = None
+    ) -> None:
+        if kind not in ("plain", "numeric"):
+            raise OptionError(f"a fork server's kind is 'plain' or 'numeric', not {kind!r}")
+        self.kind: Kind = kind
+        self._scratch = Path(tempfile.mkdtemp(prefix="palaestra-sandbox-"))
+        self._remove_scratch = weakref.finalize(self, _remove, self._scratch, os.getpid())
+        try:
+            mode, first = self._choose(namespaces)
+        except BaseException:
+            self._remove_scratch()
+            raise
+        self._mode = mode
+        self.rung = _rung(mode)
+        self._pool = Pool(workers or max(2, usable_cores()), lambda: self._slot(mode), self.rung.name)
+        self._pool.put(first)
+
+    def start(self, *launches: Launch) -> tuple[Running, ...]:
+        """Start the programs together, each in a slot of its own."""
+        if self._mode == "none" and any(launch.limits.processes > 1 for launch in launches):
+            raise OptionError(
+                "this machine allows no namespaces, so a program may have one process only: processes=1"
+            )
+        return self._pool.start(launches)
+
+    def close(self) -> None:
+        """Kill every slot and remove the scratch folder."""
+        self._pool.close()
+        self._remove_scratch()
+
+    def _choose(self, namespaces: bool | None) -> tuple[str, Slot]:
+        """Return the first mode that works, with a slot in it."""
+        own = "root" if os.geteuid() == 0 else "user"
+        modes = {True: (own,), False: ("none",), None: (own, "none")}[namespaces]
+        failures = []
+        for mode in modes:
+            try:
+                return mode, self._slot(mode)
+            except SandboxError as error:
+                failures.append(f"{mode}: {error}")
+        raise SandboxError("no fork server could be started here. " + "; ".join(failures))
+
+    def _slot(self, mode: str) -> Slot:
+        folder = Path(tempfile.mkdtemp(prefix="slot-", dir=self._scratch))
+        return Slot(python_command(), zygote_config(mode, folder, self.kind))
+
+
+def _rung(mode: str) -> Rung:
+    common = ("Landlock", "seccomp", "resource limits", "no capabilities")
+    if mode == "none":
+        lacks = ("a writable folder", "a second process", "a private view of processes and files")
+        return Rung(_BARE, common, lacks)
+    return Rung(_NAMESPACES, ("namespaces for files, processes, network, IPC", *common))
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a forked copy of this process must not take the folder from under it
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# ---- starting a fork server ------------------------------------------------------------------------------
+
+
+def python_command() -> list[str]:
+    """Return the command of a bare interpreter: the one behind the virtual environment, if there is one."""
+    return [getattr(sys, "_base_executable", None) or sys.executable, "-s", "-P", "-S"]
+
+
+def zygote_config(mode: str, folder: Path, kind: Kind) -> dict[str, Any]:
+    """Return the configuration of one fork server.
+
+    ``mode`` is "root" or "user" (it makes namespaces itself), "given" (it was started in some) or "none".
+    ``folder`` is an empty folder of its own on this machine.
+    """
+    packages = _package_folders() if kind == "numeric" else {}
+    config: dict[str, Any] = {
+        "namespaces": mode,
+        "has_pid_namespace": mode != "none",
+        "writable": mode != "none",
+        "drop_uid": 200_000 + int.from_bytes(os.urandom(3), "little") if mode == "root" else 0,
+        "root": str(folder),
+        "folder": "/tmp",
+        "binds": [],
+        "readable": [],
+        "path": [],
+        "preload": list(_NUMERIC_PACKAGES[:2]) if packages else [],
+        "variables": VARIABLES,
+    }
+    if mode == "none":
+        config["folder"] = str(folder)
+        config["variables"] = VARIABLES | {"HOME": str(folder), "TMPDIR": str(folder)}
+        config["readable"] = list(packages.values())
+        config["path"] = sorted({os.path.dirname(path) for path in packages.values()})
+    elif packages:
+        config["binds"] = [[path, f"/packages/{name}"] for name, path in packages.items()]
+        config["readable"] = ["/packages"]
+        config["path"] = ["/packages"]
+    return config
+
+
+def _package_folders() -> dict[str, str]:
+    """Return the folders of the numeric packages, and no others: what else is installed stays hidden."""
+    found = {}
+    for name in _NUMERIC_PACKAGES:
+        spec = importlib.util.find_spec(name)
+        if spec is None or not spec.submodule_search_locations:
+            raise SandboxError(f"a numeric sandbox needs the package {name}: pip install 'palaestra[math]'")
+        folder = os.path.realpath(spec.submodule_search_locations[0])
+        found[name] = folder
+        libraries = f"{folder}.libs"  # where wheels keep the shared libraries that they bring
+        if os.path.isdir(libraries):
+            found[f"{name}.libs"] = libraries
+    return found
+
+
+class Slot:
+    """One fork server process and the socket to it. Used by one thread at a time."""
+
+    def __init__(self, command: Sequence[str], config: dict[str, Any], *, script: str = "") -> None:
+        self.folder = config["root"]
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        arguments = [script or str(INSIDE / "zygote.py"), str(theirs.fileno()), json.dumps(config)]
+        try:
+            self.process = subprocess.Popen(
+                [*command, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=VARIABLES,
+                cwd="/",
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise SandboxError(f"the fork server could not be started: {error}") from error
+        finally:
+            theirs.close()
+        self.control = ours
+        self._finalizer = weakref.finalize(self, _end, self.process, ours, self.folder, os.getpid())
+        self.landlock_abi = self._greet()
+
+    def _greet(self) -> int:
+        try:
+            greeting = self.receive(_START_DEADLINE_S)
+        except SandboxError as error:
+            self.process.kill()
+            assert self.process.stderr is not None
+            said = self.process.stderr.read(2000).decode(errors="replace").strip()
+            self.kill()
+            raise SandboxError(f"{error}. {said}" if said else str(error)) from None
+        if "failure" in greeting or not greeting.get("landlock_abi"):
+            self.kill()
+            raise SandboxError(greeting.get("failure") or "the kernel has no Landlock (Linux 5.13 or newer)")
+        return int(greeting["landlock_abi"])
+
+    def send(self, request: dict[str, Any], descriptors: Sequence[int]) -> None:
+        """Send a request with descriptors. Raises ``SandboxError``."""
+        try:
+            socket.send_fds(self.control, [json.dumps(request).encode()], list(descriptors))
+        except OSError as error:
+            raise SandboxError(f"the fork server is gone: {error}") from error
+
+    def receive(self, deadline_s: float) -> dict[str, Any]:
+        """Return the next reply. Raises ``SandboxError`` when there is none within ``deadline_s``."""
+        self.control.settimeout(deadline_s)
+        try:
+            message = self.control.recv(1 << 16)
+        except TimeoutError:
+            raise SandboxError(f"the fork server did not answer within {deadline_s:g} s") from None
+        except OSError as error:
+            raise SandboxError(f"the fork server is gone: {error}") from error
+        if not message:
+            raise SandboxError("the fork server died")
+        return json.loads(message)
+
+    def kill(self) -> None:
+        """Kill the fork server and all that it runs. May be called again."""
+        self._finalizer()
+
+
+def _end(process: subprocess.Popen[bytes], control: socket.socket, folder: str, owner: int) -> None:
+    control.close()
+    if os.getpid() != owner:
+        return
+    process.kill()
+    process.wait()
+    if process.stderr is not None:
+        process.stderr.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+# ---- the slots of a sandbox ------------------------------------------------------------------------------
+
+
+class Pool:
+    """Slots, made when first needed: ``workers`` for programs, and one for each open session."""
+
+    def __init__(self, workers: int, make: Callable[[], Slot], rung: str) -> None:
+        if workers < 2:
+            raise OptionError(
+                f"a sandbox needs at least 2 workers (grading runs two programs), not {workers}"
+            )
+        self.workers = workers
+        self._make = make
+        self._rung = rung
+        self._free = threading.Condition()
+        self._idle: list[Slot] = []
+        self._used: dict[str, int] = {"program": 0, "session": 0}
+        self._closed = False
+
+    def put(self, slot: Slot) -> None:
+        """Take in a slot that was made already."""
+        self._idle.append(slot)
+
+    def start(self, launches: Sequence[Launch]) -> tuple[Running, ...]:
+        """Start every launch; see ``Sandbox.start``."""
+        kind = (
+            "session" if any(launch.program.driver == _SESSION_DRIVER for launch in launches) else "program"
+        )
+        slots = self._take(len(launches), kind)
+        started: list[Running] = []
+        try:
+            for slot, launch in zip(slots, launches, strict=True):
+                started.append(ForkRunning(slot, launch, self._rung, self, kind))
+        except BaseException:
+            for running in started:
+                running.kill()
+            for slot in slots[len(started) :]:
+                self.give_back(slot, kind, healthy=False)
+            raise
+        finally:
+            for launch in launches:
+                if launch.channel is not None:
+                    launch.channel.close()
+        return tuple(started)
+
+    def _take(self, count: int, kind: str) -> list[Slot]:
+        most = self.workers if kind == "program" else _MOST_SESSIONS
+        if count > most:
+            raise OptionError(f"{count} programs at once need as many workers; this sandbox has {most}")
+        until = time.monotonic() + _ROOM_DEADLINE_S
+        with self._free:
+            while not self._closed and self._used[kind] + count > most:
+                if not self._free.wait(max(0.0, until - time.monotonic())):
+                    raise SandboxError(f"no slot of the sandbox became free within {_ROOM_DEADLINE_S:g} s")
+            if self._closed:
+                raise SandboxError("the sandbox was closed")
+            self._used[kind] += count
+            slots = [self._idle.pop() for _ in range(min(count, len(self._idle)))]
+        try:
+            while len(slots) < count:
+                slots.append(self._make())
+        except BaseException:
+            for slot in slots:
+                self.give_back(slot, kind, healthy=True)
+            with self._free:
+                self._used[kind] -= count - len(slots)
+                self._free.notify_all()
+            raise
+        return slots
+
+    def give_back(self, slot: Slot, kind: str, *, healthy: bool) -> None:
+        """Take a slot back after a run; one that is not healthy is killed and made anew when needed."""
+        with self._free:
+            self._used[kind] -= 1
+            # Sessions come and go in crowds; their slots are kept only as far as programs can use them.
+            keep = healthy and not self._closed and len(self._idle) < self.workers
+            if keep:
+                self._idle.append(slot)
+            self._free.notify_all()
+        if not keep:
+            slot.kill()
+
+    def close(self) -> None:
+        """Kill idle slots; those in use are killed when they come back."""
+        with self._free:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            self._free.notify_all()
+        for slot in idle:
+            slot.kill()
+
+
+@dataclass(slots=True)
+class _Streams:
+    """Descriptors of a run's files in memory."""
+
+    payload: int
+    stdin: int | None
+    stdout: int
+    stderr: int
+
+    def close(self) -> None:
+        for descriptor in (self.payload, self.stdin, self.stdout, self.stderr):
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+class ForkRunning(Running):
+    """A program in a slot."""
+
+    def __init__(self, slot: Slot, launch: Launch, rung: str, pool: Pool, kind: str) -> None:
+        self._slot, self._pool, self._kind, self._rung = slot, pool, kind, rung
+        self.limits = launch.limits
+        self._streams = streams = _open_streams(launch.program)
+        self._lock = threading.Lock()
+        self._result: ExecResult | None = None
+        self._over = False
+        self._abandon = weakref.finalize(self, _abandon, slot, streams, pool, kind)
+        descriptors = [streams.payload, streams.stdin, streams.stdout, streams.stderr]
+        sent = [descriptor for descriptor in descriptors if descriptor is not None]
+        if launch.channel is not None:
+            sent.append(launch.channel.fileno())
+        try:
+            slot.send(_request(launch), sent)
+        except BaseException:
+            self._abandon.detach()
+            streams.close()
+            raise
+
+    def wait(self) -> ExecResult:
+        """Wait for the program's end and return how it went."""
+        with self._lock:
+            if self._result is None:
+                if self._over:
+                    raise SandboxError("the sandbox failed under this program")
+                self._result = self._finish()
+            return self._result
+
+    def kill(self) -> None:
+        """End the program."""
+        if not self._over:
+            with contextlib.suppress(OSError):
+                self._slot.control.send(b"kill")
+
+    def output(self, stream: Literal["stdout", "stderr"]) -> bytes:
+        """Return what was written to a stream since the last call; for sessions, which go on."""
+        descriptor = getattr(self._streams, stream)
+        text = _read(descriptor, self.limits.output_bytes)
+        os.ftruncate(descriptor, 0)
+        return text
+
+    def _finish(self) -> ExecResult:
+        self._over = True
+        self._abandon.detach()
+        healthy = False
+        try:
+            reply = self._slot.receive(self.limits.wall_s + _REPLY_GRACE_S)
+            if "failure" in reply:
+                raise SandboxError(f"the sandbox failed: {reply['failure']}")
+            healthy = True
+            return _result(reply, self._streams, self.limits, self._rung)
+        finally:
+            self._streams.close()
+            self._pool.give_back(self._slot, self._kind, healthy=healthy)
+
+
+def _abandon(slot: Slot, streams: _Streams, pool: Pool, kind: str) -> None:
+    """Nobody waits for the program any more: its slot goes with it."""
+    streams.close()
+    pool.give_back(slot, kind, healthy=False)
+
+
+def _open_streams(program: Program) -> _Streams:
+    payload = os.memfd_create("payload")
+    _write(payload, pack(program))
+    stdin = None
+    if program.stdin:
+        stdin = os.memfd_create("stdin")
+        _write(stdin, program.stdin)
+        os.lseek(stdin, 0, os.SEEK_SET)
+    streams = _Streams(payload, stdin, os.memfd_create("stdout"), os.memfd_create("stderr"))
+    for descriptor in (streams.stdout, streams.stderr):
+        _append_only(descriptor)
+    return streams
+
+
+def _append_only(descriptor: int) -> None:
+    """Let every write go to the end, wherever the program or its children have moved to."""
+    import fcntl
+
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND)
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def pack(program: Program) -> bytes:
+    """Return a program as its child in the sandbox unpacks it: a line of JSON, the source, the files."""
+    source = (program.source or "").encode("utf-8", "surrogatepass")
+    header = {
+        "source_bytes": len(source),
+        "argv": list(program.argv),
+        "variables": dict(program.variables),
+        "driver": program.driver,
+        "files": [[path, len(content)] for path, content in program.files.items()],
+    }
+    return b"".join([json.dumps(header).encode(), b"\n", source, *program.files.values()])
+
+
+def _request(launch: Launch) -> dict[str, Any]:
+    limits = launch.limits
+    return {
+        "stdin": bool(launch.program.stdin),
+        "channel": launch.channel is not None,
+        "cpu_s": limits.cpu_s,
+        "wall_s": limits.wall_s,
+        "memory_bytes": limits.memory_bytes,
+        "processes": limits.processes,
+        "output_bytes": limits.output_bytes,
+        "file_bytes": limits.file_bytes,
+    }
+
+
+def _read(descriptor: int, most_bytes: int) -> bytes:
+    return os.pread(descriptor, most_bytes, 0) if os.fstat(descriptor).st_size else b""
+
+
+def _result(reply: dict[str, Any], streams: _Streams, limits: Limits, rung: str) -> ExecResult:
+    ended, code = Ended(reply["ended"]), int(reply["code"])
+    longest = max(os.fstat(streams.stdout).st_size, os.fstat(streams.stderr).st_size)
+    if longest > limits.output_bytes and ended in (Ended.EXITED, Ended.SIGNALLED):
+        ended = Ended.OUTPUT_LIMIT
+    return ExecResult(
+        ended=ended,
+        exit_code=code if ended is Ended.EXITED else None,
+        signal=-code if code < 0 else None,
+        stdout=_read(streams.stdout, limits.output_bytes),
+        stderr=_read(streams.stderr, limits.output_bytes),
+        wall_s=float(reply["wall_s"]),
+        cpu_s=float(reply["cpu_s"]),
+        peak_memory_bytes=int(reply["peak_memory_bytes"]),
+        rung=rung,
+    )

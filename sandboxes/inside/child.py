@@ -1,0 +1,179 @@
+"""What a forked child of the fork server does: take its streams, confine itself, run the program.
+
+Everything before ``run_program`` is trusted; from there on nothing in this process is. Standard library only.
+"""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import importlib
+import json
+import linecache
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import traceback
+import types
+from typing import Any, NoReturn
+
+CHANNEL = 3
+PATH = "/usr/local/bin:/usr/bin:/bin"
+_SOURCE_NAME = "main.py"
+
+
+def become(request: dict[str, Any], descriptors: list[int], jail: Any) -> NoReturn:
+    """Turn this forked child into the program that ``request`` and the payload describe, and run it.
+
+    ``descriptors``: payload, standard input (if ``request["stdin"]``), output, error, channel (if any).
+    ``jail`` confines the process (see ``zygote.Jail``).
+    """
+    try:
+        os.setsid()
+        payload = _read_all(descriptors[0])
+        _take_streams(request, descriptors[1:])
+        header, source, files = _unpack(payload)
+        jail.drop_rights()
+        os.chdir(jail.folder)
+        for path, content in files:
+            _write_file(path, content)
+        _set_limits(request, jail.own_memory_bytes)
+        os.environ.update(header["variables"])
+        jail.confine(processes=request["processes"] > 1, keep=CHANNEL + 1 if request["channel"] else CHANNEL)
+    except BaseException:
+        # Our own failure: the exit status says so to the fork server, which no program can do before this.
+        jail.report_failure(traceback.format_exc())
+        os._exit(1)
+    jail.mark_started()
+    del payload, files, request, descriptors
+    if header["argv"]:
+        _execute(header["argv"])
+    run_program(source, header["driver"], jail.mark_out_of_memory)
+
+
+def run_program(source: str, driver: str, out_of_memory: Any) -> NoReturn:
+    """Run Python ``source`` as ``__main__`` (or a driver on it) and exit as Python would."""
+    try:
+        status = _driven(source, driver) if driver else _as_main(source)
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as the interpreter does
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except MemoryError:
+        out_of_memory()
+        status = 1
+    except BaseException:
+        status = 120  # Python's own status when the streams cannot be flushed
+    os._exit(status & 0xFF)
+
+
+def _driven(source: str, driver: str) -> int:
+    channel = socket.socket(fileno=CHANNEL)
+    try:
+        importlib.import_module(driver).main(source, channel)
+    except SystemExit as error:
+        return exit_status(error)
+    return 0
+
+
+def _as_main(source: str) -> int:
+    module = types.ModuleType("__main__")
+    module.__dict__.update(__file__=_SOURCE_NAME, __builtins__=builtins, __annotations__={})
+    sys.modules["__main__"] = module
+    sys.argv[:] = [_SOURCE_NAME]
+    sys.path.insert(0, "")
+    try:
+        exec(compile(source, _SOURCE_NAME, "exec", dont_inherit=True), module.__dict__)
+    except SystemExit as error:
+        return exit_status(error)
+    except MemoryError:
+        sys.stderr.write("MemoryError\n")
+        raise
+    except BaseException as error:
+        show_error(error, source, _SOURCE_NAME)
+        return 1
+    return 0
+
+
+def exit_status(error: SystemExit) -> int:
+    """Return the exit status that ``error`` stands for, printing its message as Python does."""
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code
+    print(error.code, file=sys.stderr)
+    return 1
+
+
+def show_error(error: BaseException, source: str, name: str) -> None:
+    """Print the traceback of ``error`` without our own frames, with lines of ``source``."""
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    traceback.print_exception(type(error), error, trace)
+
+
+def _execute(argv: list[str]) -> NoReturn:
+    try:
+        os.execvpe(argv[0], argv, os.environ)
+    except OSError as error:
+        os.write(2, f"{argv[0]}: {error.strerror}\n".encode())
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+
+def _read_all(descriptor: int) -> bytes:
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+
+
+def _take_streams(request: dict[str, Any], descriptors: list[int]) -> None:
+    # The fork server holds the first descriptors itself, so none of those received is a target.
+    targets = ([0] if request["stdin"] else []) + [1, 2] + ([CHANNEL] if request["channel"] else [])
+    for number, target in zip(descriptors, targets, strict=True):
+        os.dup2(number, target, inheritable=target != CHANNEL)
+
+
+def _unpack(payload: bytes) -> tuple[dict[str, Any], str, list[tuple[str, bytes]]]:
+    """Return the header, the source, and the files of a payload; see ``forkserver.pack``."""
+    line, _, rest = payload.partition(b"\n")
+    header = json.loads(line)
+    source = rest[: header["source_bytes"]].decode("utf-8", "surrogatepass")
+    at = header["source_bytes"]
+    files = []
+    for path, size in header["files"]:
+        files.append((path, rest[at : at + size]))
+        at += size
+    return header, source, files
+
+
+def _write_file(path: str, content: bytes) -> None:
+    folder = os.path.dirname(path)
+    if folder:
+        os.makedirs(folder, exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(content)
+
+
+_MOST_DESCRIPTORS = 64
+_MOST_THREADS = 64
+
+
+def _set_limits(request: dict[str, Any], own_memory_bytes: int) -> None:
+    # A second above the fork server's own watch, which is finer; this one also counts for grandchildren.
+    cpu_s = int(request["cpu_s"]) + 2
+    for kind, value in (
+        (resource.RLIMIT_CPU, cpu_s),
+        (resource.RLIMIT_AS, request["memory_bytes"] + own_memory_bytes),
+        (resource.RLIMIT_FSIZE, request["file_bytes"]),
+        (resource.RLIMIT_NOFILE, _MOST_DESCRIPTORS),
+        (resource.RLIMIT_NPROC, request["processes"] + _MOST_THREADS),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_MEMLOCK, 0),
+    ):
+        _, hard = resource.getrlimit(kind)
+        limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (limit, limit))
+    signal.set_wakeup_fd(-1)
