@@ -72,9 +72,18 @@ def sft_config(out: Path, seed: int, *, episodes: int, threads: int | None = Non
 
 
 def grpo_config(
-    out: Path, policy: Path, seed: int, *, iterations: int, threads: int | None = None
+    out: Path,
+    policy: Path,
+    seed: int,
+    *,
+    iterations: int,
+    learning_rate: float = 1e-3,
+    threads: int | None = None,
 ) -> grpo.Config:
-    """Return how the demo improves the clone; the study gives it more ``iterations``."""
+    """Return how the demo improves the clone; the study gives it more ``iterations`` and a lower rate.
+
+    The demo's rate is the highest that a few dozen iterations bear; over hundreds it wears the policy down.
+    """
     from palaestra.trainers import grpo
 
     return grpo.Config(
@@ -85,7 +94,7 @@ def grpo_config(
         iterations=iterations,
         tasks_per_iteration=12,
         group_size=8,
-        learning_rate=1e-3,
+        learning_rate=learning_rate,
         warmup_steps=5,
         # A tenth of a success for each command that does nothing: clones lose most turns repeating those.
         invalid_action_penalty=0.1,

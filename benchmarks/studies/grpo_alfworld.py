@@ -31,7 +31,10 @@ def run_seed(out: Path, seed: int, tasks: int) -> None:
     began = time.perf_counter()
     sft.train(sft_config(out / "sft", seed, episodes=6000, threads=1))
     cloned_s = time.perf_counter() - began
-    grpo.train(grpo_config(out / "grpo", out / "sft" / "policy", seed, iterations=45, threads=1))
+    settings = grpo_config(
+        out / "grpo", out / "sft" / "policy", seed, iterations=200, learning_rate=3e-4, threads=1
+    )
+    grpo.train(settings)
     trained_s = time.perf_counter() - began
     measure(out / "bench", tasks, out / "sft" / "policy", out / "grpo" / "policy")
     if not (out / "seconds.json").exists():
