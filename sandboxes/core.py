@@ -176,7 +176,7 @@ class Running(ABC):
 
     @abstractmethod
     def kill(self) -> None:
-        """End it now; ``wait`` then says ``KILLED``, unless it was just ending. Harmless when it has ended."""
+        """End it now; ``wait`` then says ``KILLED``, unless it was just ending. Harmless after its end."""
 
     @abstractmethod
     def output(self, stream: Literal["stdout", "stderr"]) -> bytes:

@@ -9,8 +9,10 @@ to read them while the program runs.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib.util
 import json
+import marshal
 import os
 import shutil
 import socket
@@ -21,7 +23,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,8 +33,8 @@ from palaestra.sandboxes.core import (
     Launch,
     Limits,
     Program,
-    Running,
     Rung,
+    Running,
     Sandbox,
     SandboxError,
     usable_cores,
@@ -213,6 +214,15 @@ class Slot:
         self.control = ours
         self._finalizer = weakref.finalize(self, _end, self.process, ours, self.folder, os.getpid())
         self.landlock_abi = self._greet()
+        self.streams = _Streams()
+        weakref.finalize(self, self.streams.close)
+        try:
+            socket.send_fds(
+                ours, [b"streams"], [self.streams.payload, self.streams.stdout, self.streams.stderr]
+            )
+        except OSError as error:
+            self.kill()
+            raise SandboxError(f"the fork server died at once: {error}") from error
 
     def _greet(self) -> int:
         try:
@@ -356,19 +366,36 @@ class Pool:
             slot.kill()
 
 
-@dataclass(slots=True)
 class _Streams:
-    """Descriptors of a run's files in memory."""
+    """The memory files of a slot: the program to run, its output and its errors."""
 
-    payload: int
-    stdin: int | None
-    stdout: int
-    stderr: int
+    def __init__(self) -> None:
+        self.payload, self.stdout, self.stderr = (
+            os.memfd_create(name) for name in ("payload", "stdout", "stderr")
+        )
+
+    def prepare(self, payload: bytes) -> None:
+        """Hold a new program, and empty streams in the state that a program expects."""
+        for descriptor in (self.payload, self.stdout, self.stderr):
+            os.ftruncate(descriptor, 0)
+        for descriptor in (self.stdout, self.stderr):
+            # An earlier program may have changed the flags that all who hold the file share.
+            fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND)
+        _write(self.payload, payload)
+
+    def read(self, name: Literal["stdout", "stderr"], most_bytes: int) -> bytes:
+        """Return the beginning of a stream."""
+        descriptor: int = getattr(self, name)
+        return os.pread(descriptor, most_bytes, 0) if os.fstat(descriptor).st_size else b""
+
+    def longest_bytes(self) -> int:
+        """Return the length of the longer stream."""
+        return max(os.fstat(self.stdout).st_size, os.fstat(self.stderr).st_size)
 
     def close(self) -> None:
-        for descriptor in (self.payload, self.stdin, self.stdout, self.stderr):
-            if descriptor is not None:
-                os.close(descriptor)
+        """Close the descriptors."""
+        for descriptor in (self.payload, self.stdout, self.stderr):
+            os.close(descriptor)
 
 
 class ForkRunning(Running):
@@ -377,21 +404,20 @@ class ForkRunning(Running):
     def __init__(self, slot: Slot, launch: Launch, rung: str, pool: Pool, kind: str) -> None:
         self._slot, self._pool, self._kind, self._rung = slot, pool, kind, rung
         self.limits = launch.limits
-        self._streams = streams = _open_streams(launch.program)
         self._lock = threading.Lock()
         self._result: ExecResult | None = None
         self._over = False
-        self._abandon = weakref.finalize(self, _abandon, slot, streams, pool, kind)
-        descriptors = [streams.payload, streams.stdin, streams.stdout, streams.stderr]
-        sent = [descriptor for descriptor in descriptors if descriptor is not None]
-        if launch.channel is not None:
-            sent.append(launch.channel.fileno())
+        payload = pack(launch.program)
+        slot.streams.prepare(payload)
+        stdin = _memory_file(launch.program.stdin) if launch.program.stdin else None
+        channel = launch.channel.fileno() if launch.channel is not None else None
         try:
-            slot.send(_request(launch), sent)
-        except BaseException:
-            self._abandon.detach()
-            streams.close()
-            raise
+            sent = [descriptor for descriptor in (stdin, channel) if descriptor is not None]
+            slot.send(_request(launch, len(payload)), sent)
+        finally:
+            if stdin is not None:
+                os.close(stdin)
+        self._abandon = weakref.finalize(self, pool.give_back, slot, kind, healthy=False)
 
     def wait(self) -> ExecResult:
         """Wait for the program's end and return how it went."""
@@ -410,9 +436,8 @@ class ForkRunning(Running):
 
     def output(self, stream: Literal["stdout", "stderr"]) -> bytes:
         """Return what was written to a stream since the last call; for sessions, which go on."""
-        descriptor = getattr(self._streams, stream)
-        text = _read(descriptor, self.limits.output_bytes)
-        os.ftruncate(descriptor, 0)
+        text = self._slot.streams.read(stream, self.limits.output_bytes)
+        os.ftruncate(getattr(self._slot.streams, stream), 0)
         return text
 
     def _finish(self) -> ExecResult:
@@ -424,61 +449,35 @@ class ForkRunning(Running):
             if "failure" in reply:
                 raise SandboxError(f"the sandbox failed: {reply['failure']}")
             healthy = True
-            return _result(reply, self._streams, self.limits, self._rung)
+            return _result(reply, self._slot.streams, self.limits, self._rung)
         finally:
-            self._streams.close()
             self._pool.give_back(self._slot, self._kind, healthy=healthy)
 
 
-def _abandon(slot: Slot, streams: _Streams, pool: Pool, kind: str) -> None:
-    """Nobody waits for the program any more: its slot goes with it."""
-    streams.close()
-    pool.give_back(slot, kind, healthy=False)
-
-
-def _open_streams(program: Program) -> _Streams:
-    payload = os.memfd_create("payload")
-    _write(payload, pack(program))
-    stdin = None
-    if program.stdin:
-        stdin = os.memfd_create("stdin")
-        _write(stdin, program.stdin)
-        os.lseek(stdin, 0, os.SEEK_SET)
-    streams = _Streams(payload, stdin, os.memfd_create("stdout"), os.memfd_create("stderr"))
-    for descriptor in (streams.stdout, streams.stderr):
-        _append_only(descriptor)
-    return streams
-
-
-def _append_only(descriptor: int) -> None:
-    """Let every write go to the end, wherever the program or its children have moved to."""
-    import fcntl
-
-    fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND)
+def _memory_file(content: bytes) -> int:
+    descriptor = os.memfd_create("stdin")
+    _write(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def _write(descriptor: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    at = 0
+    while at < len(content):
+        at += os.pwrite(descriptor, content[at:] if at else content, at)
 
 
 def pack(program: Program) -> bytes:
-    """Return a program as its child in the sandbox unpacks it: a line of JSON, the source, the files."""
+    """Return a program as its child in the sandbox unpacks it, in a format that every Python 3 reads."""
     source = (program.source or "").encode("utf-8", "surrogatepass")
-    header = {
-        "source_bytes": len(source),
-        "argv": list(program.argv),
-        "variables": dict(program.variables),
-        "driver": program.driver,
-        "files": [[path, len(content)] for path, content in program.files.items()],
-    }
-    return b"".join([json.dumps(header).encode(), b"\n", source, *program.files.values()])
+    fields = (source, list(program.argv), program.driver, dict(program.variables), dict(program.files))
+    return marshal.dumps(fields, 2)
 
 
-def _request(launch: Launch) -> dict[str, Any]:
+def _request(launch: Launch, payload_bytes: int) -> dict[str, Any]:
     limits = launch.limits
     return {
+        "payload_bytes": payload_bytes,
         "stdin": bool(launch.program.stdin),
         "channel": launch.channel is not None,
         "cpu_s": limits.cpu_s,
@@ -490,21 +489,16 @@ def _request(launch: Launch) -> dict[str, Any]:
     }
 
 
-def _read(descriptor: int, most_bytes: int) -> bytes:
-    return os.pread(descriptor, most_bytes, 0) if os.fstat(descriptor).st_size else b""
-
-
 def _result(reply: dict[str, Any], streams: _Streams, limits: Limits, rung: str) -> ExecResult:
     ended, code = Ended(reply["ended"]), int(reply["code"])
-    longest = max(os.fstat(streams.stdout).st_size, os.fstat(streams.stderr).st_size)
-    if longest > limits.output_bytes and ended in (Ended.EXITED, Ended.SIGNALLED):
+    if streams.longest_bytes() > limits.output_bytes and ended in (Ended.EXITED, Ended.SIGNALLED):
         ended = Ended.OUTPUT_LIMIT
     return ExecResult(
         ended=ended,
         exit_code=code if ended is Ended.EXITED else None,
         signal=-code if code < 0 else None,
-        stdout=_read(streams.stdout, limits.output_bytes),
-        stderr=_read(streams.stderr, limits.output_bytes),
+        stdout=streams.read("stdout", limits.output_bytes),
+        stderr=streams.read("stderr", limits.output_bytes),
         wall_s=float(reply["wall_s"]),
         cpu_s=float(reply["cpu_s"]),
         peak_memory_bytes=int(reply["peak_memory_bytes"]),

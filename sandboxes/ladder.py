@@ -67,19 +67,21 @@ class Escape:
 
 def escapes(secret: Path) -> list[Escape]:
     """Return the hostile programs of the self-test. Each prints ESCAPED when it got what it wanted."""
-    attempt = "try:\n {}\n print('ESCAPED')\nexcept BaseException: pass\n"
-    return [
-        Escape("reads a file of this machine", attempt.format(f"assert {_SECRET!r} in open({str(secret)!r}).read()")),
-        Escape("reads the password file", attempt.format("open('/etc/shadow').read()")),
-        Escape("lists the processes' environment", attempt.format("open(f'/proc/{__import__(\"os\").getppid()}/environ','rb').read()")),
-        Escape("writes beside the secret", attempt.format(f"open({str(secret) + '.new'!r}, 'w').write('x')")),
-        Escape("opens a network socket", attempt.format("__import__('socket').socket()")),
-        Escape("starts a process", attempt.format("__import__('os').fork()")),
-        Escape("signals its parent", attempt.format("import os; os.getppid() > 1 or 1/0; os.kill(os.getppid(), 0)")),
-        Escape("takes much memory", attempt.format("x = bytearray(1 << 30)")),
-        Escape("imports what is installed here", attempt.format("import palaestra")),
-        Escape("enters new namespaces", attempt.format("import ctypes; assert ctypes.CDLL(None).unshare(0x10000000) == 0")),
-    ]  # fmt: skip
+    beside = str(secret) + ".new"
+    attacks = {
+        "reads a file of this machine": f"assert {_SECRET!r} in open({str(secret)!r}).read()",
+        "reads the password file": "open('/etc/shadow').read()",
+        "reads its parent's environment": "open(f'/proc/{os.getppid()}/environ', 'rb').read(1) or 1 / 0",
+        "writes where it should not": f"open({beside!r}, 'w').write('x')",
+        "opens a network socket": "socket.socket()",
+        "starts a process": "os.fork()",
+        "signals its parent": "os.getppid() > 1 or 1 / 0; os.kill(os.getppid(), 0)",
+        "takes much memory": "bytearray(1 << 30)",
+        "imports what is installed here": "import palaestra",
+        "enters new namespaces": "assert ctypes.CDLL(None).unshare(0x10000000) == 0",
+    }
+    frame = "import ctypes, os, socket\ntry:\n    {}\n    print('ESCAPED')\nexcept BaseException:\n    pass\n"
+    return [Escape(name, frame.format(attack)) for name, attack in attacks.items()]
 
 
 def self_test(sandbox: Sandbox) -> list[str]:
@@ -95,10 +97,11 @@ def self_test(sandbox: Sandbox) -> list[str]:
         secret.write_text(_SECRET)
         secret.chmod(0o644)
         Path(folder).chmod(0o755)
-        found = []
-        for escape in escapes(secret):
-            if "ESCAPED" in sandbox.run(Program(escape.source), escape.limits).output:
-                found.append(f"a program that {escape.name} got through")
+        found = [
+            f"a program that {escape.name} got through"
+            for escape in escapes(secret)
+            if "ESCAPED" in sandbox.run(Program(escape.source), escape.limits).output
+        ]
         endless = sandbox.run(Program("while True: pass"), _LIMITS)
         if endless.ended not in (Ended.CPU_LIMIT, Ended.WALL_LIMIT):
             found.append(f"an endless loop {endless.ended}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import socket
@@ -213,12 +212,14 @@ class Session:
     def _output(self) -> tuple[str, str]:
         running = self._running
         assert running is not None
-        return tuple(running.output(name).decode(errors="replace") for name in ("stdout", "stderr"))
+        stdout, stderr = running.output("stdout"), running.output("stderr")
+        return stdout.decode(errors="replace"), stderr.decode(errors="replace")
 
     def _end(self, ended: Ended | None = None) -> Ended:
         """End the interpreter, if it has not ended; return why it did."""
         running, channel = self._running, self._channel
-        assert running is not None and channel is not None
+        assert running is not None
+        assert channel is not None
         self._running = self._channel = None
         channel.close()  # an interpreter that still listens ends by itself at this
         running.kill()

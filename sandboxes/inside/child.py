@@ -8,11 +8,10 @@ from __future__ import annotations
 import atexit
 import builtins
 import importlib
-import json
 import linecache
+import marshal
 import os
 import resource
-import signal
 import socket
 import sys
 import threading
@@ -25,33 +24,35 @@ PATH = "/usr/local/bin:/usr/bin:/bin"
 _SOURCE_NAME = "main.py"
 
 
-def become(request: dict[str, Any], descriptors: list[int], jail: Any) -> NoReturn:
+def become(request: dict[str, Any], streams: list[int], descriptors: list[int], jail: Any) -> NoReturn:
     """Turn this forked child into the program that ``request`` and the payload describe, and run it.
 
-    ``descriptors``: payload, standard input (if ``request["stdin"]``), output, error, channel (if any).
-    ``jail`` confines the process (see ``zygote.Jail``).
+    ``streams``: payload, standard output, standard error. ``descriptors``: standard input if
+    ``request["stdin"]``, then the channel if ``request["channel"]``. ``jail`` confines the process (see
+    ``zygote.Jail``).
     """
     try:
         os.setsid()
-        payload = _read_all(descriptors[0])
-        _take_streams(request, descriptors[1:])
-        header, source, files = _unpack(payload)
+        payload = os.pread(streams[0], request["payload_bytes"], 0)
+        source, argv, driver, variables, files = marshal.loads(payload)
+        _take_streams(request, streams, descriptors)
         jail.drop_rights()
         os.chdir(jail.folder)
-        for path, content in files:
+        for path, content in files.items():
             _write_file(path, content)
         _set_limits(request, jail.own_memory_bytes)
-        os.environ.update(header["variables"])
+        if variables:
+            os.environ.update(variables)
         jail.confine(processes=request["processes"] > 1, keep=CHANNEL + 1 if request["channel"] else CHANNEL)
     except BaseException:
         # Our own failure: the exit status says so to the fork server, which no program can do before this.
         jail.report_failure(traceback.format_exc())
         os._exit(1)
     jail.mark_started()
-    del payload, files, request, descriptors
-    if header["argv"]:
-        _execute(header["argv"])
-    run_program(source, header["driver"], jail.mark_out_of_memory)
+    del payload, files
+    if argv:
+        _execute(argv)
+    run_program(source.decode("utf-8", "surrogatepass"), driver, jail.mark_out_of_memory)
 
 
 def run_program(source: str, driver: str, out_of_memory: Any) -> NoReturn:
@@ -125,28 +126,13 @@ def _execute(argv: list[str]) -> NoReturn:
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
-def _read_all(descriptor: int) -> bytes:
-    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-
-
-def _take_streams(request: dict[str, Any], descriptors: list[int]) -> None:
+def _take_streams(request: dict[str, Any], streams: list[int], descriptors: list[int]) -> None:
     # The fork server holds the first descriptors itself, so none of those received is a target.
-    targets = ([0] if request["stdin"] else []) + [1, 2] + ([CHANNEL] if request["channel"] else [])
+    targets = ([0] if request["stdin"] else []) + ([CHANNEL] if request["channel"] else [])
+    os.dup2(streams[1], 1)
+    os.dup2(streams[2], 2)
     for number, target in zip(descriptors, targets, strict=True):
         os.dup2(number, target, inheritable=target != CHANNEL)
-
-
-def _unpack(payload: bytes) -> tuple[dict[str, Any], str, list[tuple[str, bytes]]]:
-    """Return the header, the source, and the files of a payload; see ``forkserver.pack``."""
-    line, _, rest = payload.partition(b"\n")
-    header = json.loads(line)
-    source = rest[: header["source_bytes"]].decode("utf-8", "surrogatepass")
-    at = header["source_bytes"]
-    files = []
-    for path, size in header["files"]:
-        files.append((path, rest[at : at + size]))
-        at += size
-    return header, source, files
 
 
 def _write_file(path: str, content: bytes) -> None:
@@ -176,4 +162,3 @@ def _set_limits(request: dict[str, Any], own_memory_bytes: int) -> None:
         _, hard = resource.getrlimit(kind)
         limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (limit, limit))
-    signal.set_wakeup_fd(-1)

@@ -55,7 +55,7 @@ def _checked(result: int, what: str) -> None:
 
 
 def prctl(option: int, *values: int) -> None:
-    """Call prctl(2). Raises ``OSError``."""
+    """Set a property of this process, as prctl(2) does. Raises ``OSError``."""
     padded = [*values, 0, 0, 0, 0][:4]
     _checked(_libc.prctl(option, *(ctypes.c_ulong(value) for value in padded)), f"prctl {option}")
 
@@ -70,11 +70,26 @@ def close_from(first: int) -> None:
     _call(_SYS_CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), ctypes.c_uint(0))
 
 
+_python = ctypes.PyDLL(None)
+
+
+def fork() -> int:
+    """Fork without Python's own work around it; for a process with one thread and nothing to repair.
+
+    ``os.fork`` lets the interpreter renew its locks and thread tables in the child, which touches (so
+    copies) more memory than the rest of a small run. Random generators keep their state.
+    """
+    pid = _python.fork()
+    if pid < 0:
+        raise OSError("fork failed")
+    return pid
+
+
 # ---- mounts ----------------------------------------------------------------------------------------------
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """Call mount(2). Raises ``OSError``."""
+    """Mount ``source`` at ``target``, as mount(2) does. Raises ``OSError``."""
     texts = [text.encode() or None for text in (source, target, kind)]
     _checked(
         _libc.mount(texts[0], texts[1], texts[2], ctypes.c_ulong(flags), data.encode() or None),
@@ -227,7 +242,7 @@ FORBIDDEN = {
     "semget": 64, "msgget": 68, "ptrace": 101, "syslog": 103, "rt_sigqueueinfo": 129, "mknod": 133,
     "uselib": 134, "personality": 135, "setpriority": 141, "sched_setparam": 142, "sched_setscheduler": 144,
     "vhangup": 153, "modify_ldt": 154, "pivot_root": 155, "_sysctl": 156, "adjtimex": 159, "chroot": 161,
-    "acct": 163, "settimeofday": 164, "mount": 165, "umount2": 166, "swapon": 167, "swapoff": 168,
+    "acct": 163, "settimeofday": 164, "swapon": 167, "swapoff": 168,
     "reboot": 169, "sethostname": 170, "setdomainname": 171, "iopl": 172, "ioperm": 173, "create_module": 174,
     "init_module": 175, "delete_module": 176, "quotactl": 179, "tkill": 200, "sched_setaffinity": 203,
     "io_setup": 206, "lookup_dcookie": 212, "clock_settime": 227, "mbind": 237, "set_mempolicy": 238,
@@ -238,12 +253,14 @@ FORBIDDEN = {
     "process_vm_writev": 311, "kcmp": 312, "finit_module": 313, "sched_setattr": 314, "memfd_create": 319,
     "kexec_file_load": 320, "bpf": 321, "userfaultfd": 323, "pkey_mprotect": 329,
 }  # fmt: skip
+_FOR_SERVER_ONLY = {"mount": 165, "umount2": 166}
 _CLONE, _FORK, _VFORK, _KILL_CALL, _TGKILL, _IOCTL, _PRLIMIT = 56, 57, 58, 62, 234, 16, 302
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _FIRST_UNKNOWN = 335  # the numbers after rseq; later calls are allowed by name
 _LATER_ALLOWED = {
-    "close_range": 436, "openat2": 437, "faccessat2": 439, "epoll_pwait2": 441, "futex_waitv": 449,
-    "cachestat": 451, "fchmodat2": 452,
+    "pidfd_open": 434, "close_range": 436, "openat2": 437, "faccessat2": 439, "epoll_pwait2": 441,
+    "landlock_create_ruleset": 444, "landlock_add_rule": 445, "landlock_restrict_self": 446,
+    "futex_waitv": 449, "cachestat": 451, "fchmodat2": 452,
 }  # fmt: skip
 
 
@@ -263,48 +280,77 @@ def _refuse_if(number: int, code: int, argument: int, test: int, value: int, *, 
     ]
 
 
-def syscall_filter(*, processes: bool, only_own_signals: int = 0) -> bytes:
-    """Return a BPF program for ``install_filter``.
-
-    With ``processes`` off nothing but threads can be started. ``only_own_signals`` is a process id: signals
-    may then go to that process alone (for rungs without a process namespace).
-    """
-    program = [
+def _program(*parts: Iterable[bytes]) -> bytes:
+    """Return a BPF program: refuse foreign architectures, then ``parts``, then allow."""
+    start = [
         _instruction(_LOAD_WORD, _ARCH),
         _instruction(_JUMP_EQUAL, _AUDIT_ARCH_X86_64, 1, 0),
         _instruction(_RETURN, _KILL),
         _instruction(_LOAD_WORD, _NUMBER),
     ]
-    for number in FORBIDDEN.values():
-        program += [_instruction(_JUMP_EQUAL, number, 0, 1), _instruction(_RETURN, _refuse(errno.EPERM))]
-    if processes:
-        program += _refuse_if(_CLONE, errno.EPERM, _ARGUMENT_0, _JUMP_SET, _ALL_NAMESPACES, when=True)
-    else:
-        program += _refuse_if(_CLONE, errno.EPERM, _ARGUMENT_0, _JUMP_SET, CLONE_THREAD, when=False)
-        for number in (_FORK, _VFORK):
-            program += [_instruction(_JUMP_EQUAL, number, 0, 1), _instruction(_RETURN, _refuse(errno.EPERM))]
-    program += _refuse_if(_PRLIMIT, errno.EPERM, _ARGUMENT_0, _JUMP_EQUAL, 0, when=False)
-    for request in (_TIOCSTI, _TIOCLINUX):
-        # Only these requests are refused; another one must go on to the next test, not be allowed here.
-        program += [
-            _instruction(_JUMP_EQUAL, _IOCTL, 0, 4),
-            _instruction(_LOAD_WORD, _ARGUMENT_1),
-            _instruction(_JUMP_EQUAL, request, 0, 1),
-            _instruction(_RETURN, _refuse(errno.EPERM)),
-            _instruction(_LOAD_WORD, _NUMBER),
-        ]
-    if only_own_signals:
-        for number in (_KILL_CALL, _TGKILL):
-            program += _refuse_if(number, errno.EPERM, _ARGUMENT_0, _JUMP_EQUAL, only_own_signals, when=False)
-    for number in _LATER_ALLOWED.values():
-        program += [_instruction(_JUMP_EQUAL, number, 0, 1), _instruction(_RETURN, _ALLOW)]
-    program += [
+    middle = [instruction for part in parts for instruction in part]
+    return b"".join([*start, *middle, _instruction(_RETURN, _ALLOW)])
+
+
+def _refuse_calls(numbers: Iterable[int], code: int = errno.EPERM) -> list[bytes]:
+    refuse = _instruction(_RETURN, _refuse(code))
+    return [part for number in numbers for part in (_instruction(_JUMP_EQUAL, number, 0, 1), refuse)]
+
+
+def server_filter() -> bytes:
+    """Return a BPF program that the fork server itself bears, and every child inherits.
+
+    The kernel takes long to accept a filter, so the long one is installed once and not in every child.
+    """
+    unknown = [_instruction(_JUMP_EQUAL, number, 0, 1) for number in _LATER_ALLOWED.values()]
+    allow = _instruction(_RETURN, _ALLOW)
+    return _program(
+        _refuse_calls(FORBIDDEN.values()),
+        [part for jump in unknown for part in (jump, allow)],
         # Unknown, newer and x32 calls do not exist; the C library then falls back to older ones.
-        _instruction(_JUMP_GREATER_EQUAL, _FIRST_UNKNOWN, 0, 1),
-        _instruction(_RETURN, _refuse(errno.ENOSYS)),
-        _instruction(_RETURN, _ALLOW),
+        [
+            _instruction(_JUMP_GREATER_EQUAL, _FIRST_UNKNOWN, 0, 1),
+            _instruction(_RETURN, _refuse(errno.ENOSYS)),
+        ],
+    )
+
+
+def child_filter(*, processes: bool, only_own_signals: int = 0) -> bytes:
+    """Return a BPF program for a child, beside the one that it inherits.
+
+    With ``processes`` off nothing but threads can be started. ``only_own_signals`` is a process id: signals
+    may then go to that process alone (for rungs without a process namespace).
+    """
+    if processes:
+        start = _refuse_if(_CLONE, errno.EPERM, _ARGUMENT_0, _JUMP_SET, _ALL_NAMESPACES, when=True)
+    else:
+        start = _refuse_if(_CLONE, errno.EPERM, _ARGUMENT_0, _JUMP_SET, CLONE_THREAD, when=False)
+        start += _refuse_calls((_FORK, _VFORK))
+    signals = [
+        instruction
+        for number in (_KILL_CALL, _TGKILL)
+        for instruction in _refuse_if(
+            number, errno.EPERM, _ARGUMENT_0, _JUMP_EQUAL, only_own_signals, when=False
+        )
     ]
-    return b"".join(program)
+    return _program(
+        _refuse_calls(_FOR_SERVER_ONLY.values()),
+        start,
+        _refuse_if(_PRLIMIT, errno.EPERM, _ARGUMENT_0, _JUMP_EQUAL, 0, when=False),
+        *(_refuse_ioctl(request) for request in (_TIOCSTI, _TIOCLINUX)),
+        signals if only_own_signals else [],
+    )
+
+
+def _refuse_ioctl(request: int) -> list[bytes]:
+    """Return instructions that refuse one request of ioctl and let every other go on to the next test."""
+    return [
+        _instruction(_JUMP_EQUAL, _IOCTL, 0, 4),
+        _instruction(_LOAD_WORD, _ARGUMENT_1),
+        _instruction(_JUMP_EQUAL, request, 0, 1),
+        _instruction(_RETURN, _refuse(errno.EPERM)),
+        _instruction(_LOAD_WORD, _NUMBER),
+    ]
 
 
 class Filter:

@@ -82,11 +82,12 @@ class Interpreter:
 
     def _execute(self, source: str, name: str) -> Any:
         tree = ast.parse(source, name)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        if tree.body:
+        last = tree.body[-1] if tree.body else None
+        if not isinstance(last, ast.Expr):
             exec(compile(tree, name, "exec", dont_inherit=True), self.namespace)
-        if last is None:
             return None
+        tree.body.pop()
+        exec(compile(tree, name, "exec", dont_inherit=True), self.namespace)
         return eval(compile(ast.Expression(last.value), name, "eval", dont_inherit=True), self.namespace)
 
     def _snapshot(self) -> None:

@@ -1,9 +1,11 @@
 """The fork server: a Python that has started once, and forks a confined child for every program.
 
 Runs as ``python -s -P -S zygote.py DESCRIPTOR CONFIG`` inside its own namespaces where the machine allows
-them. It never reads a program: source and input pass it by as descriptors, so that no later child can find
+them. It never reads a program: source and input pass it by in memory files, so that no later child can find
 an earlier program in its inherited memory. Protocol: one packet a request, one packet a reply, over a
-``SOCK_SEQPACKET`` socket; see ``forkserver.py`` for the other side. Standard library only.
+``SOCK_SEQPACKET`` socket; the first packet after the greeting brings the files for the program, standard
+output and standard error, which serve all runs. See ``forkserver.py`` for the other side. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import importlib
 import json
 import mmap
 import os
+import random
 import resource
 import select
 import shutil
@@ -32,12 +35,12 @@ import kernel  # noqa: E402
 
 # Modules that programs often import: loaded once here instead of in every run.
 PRELOADED = (
-    "abc", "ast", "bisect", "collections", "contextlib", "copy", "dataclasses", "datetime", "enum", "fractions",
-    "functools", "heapq", "io", "itertools", "json", "math", "numbers", "operator", "random", "re", "statistics",
-    "string", "textwrap", "time", "typing", "unicodedata",
+    "abc", "ast", "bisect", "collections", "contextlib", "copy", "dataclasses", "datetime", "enum",
+    "fractions", "functools", "heapq", "io", "itertools", "json", "math", "numbers", "operator", "random",
+    "re", "statistics", "string", "textwrap", "time", "typing", "unicodedata",
 )  # fmt: skip
 DRIVERS = ("repl", "candidate", "tests")
-_KILL = b"kill"
+_KILL, _STREAMS = b"kill", b"streams"
 _FIRST_TICK_S, _TICK_S, _KILL_GRACE_S = 0.02, 0.05, 0.05
 _MESSAGE_BYTES = 1 << 16
 _ANY_PID = 0x7FFFFFFF  # stands in a prepared filter where the child's own process id comes
@@ -59,9 +62,9 @@ class Jail:
         # Where the fork server is init of its process namespace, no signal of a child can end it.
         is_init = self.has_pid_namespace and os.getpid() == 1
         self._lone_filter = (
-            b"" if is_init else kernel.syscall_filter(processes=False, only_own_signals=_ANY_PID)
+            b"" if is_init else kernel.child_filter(processes=False, only_own_signals=_ANY_PID)
         )
-        self._filters = {flag: kernel.Filter(kernel.syscall_filter(processes=flag)) for flag in (False, True)}
+        self._filters = {flag: kernel.Filter(kernel.child_filter(processes=flag)) for flag in (False, True)}
         self.build_rules()
 
     def build_rules(self) -> None:
@@ -95,8 +98,6 @@ class Jail:
     def drop_rights(self) -> None:
         """Become a user that owns nothing, with no capabilities."""
         if self.drop_uid:
-            os.setgroups([])
-            os.setresgid(self.drop_uid, self.drop_uid, self.drop_uid)
             os.setresuid(self.drop_uid, self.drop_uid, self.drop_uid)
         kernel.drop_capabilities()
         # The flag came with the fork server's memory; without it, the program could not read its own /proc.
@@ -146,6 +147,7 @@ class Zygote:
 
     def __init__(self, control: socket.socket, config: dict[str, Any]) -> None:
         self.control = control
+        self.streams: list[int] = []
         self.jail = Jail(config)
         self._mounted: bool = config["namespaces"] != "none" and config["namespaces"] != "given"
         self._disk_bytes = 0
@@ -157,6 +159,9 @@ class Zygote:
             if not message:
                 return
             if message == _KILL:  # it came when the program had just ended by itself
+                continue
+            if message == _STREAMS:
+                self.streams = descriptors
                 continue
             try:
                 reply = self.run(json.loads(message), descriptors)
@@ -174,11 +179,10 @@ class Zygote:
             self._set_disk(request["file_bytes"])
         self.jail.clear_marks()
         began = time.monotonic()
-        pid = os.fork()
+        pid = kernel.fork()
         if pid == 0:
-            self.control.detach()  # its descriptor is closed with all the others
-            child.become(request, descriptors, self.jail)
-        ended = self._watch(pid, request, descriptors, began)
+            child.become(request, self.streams, descriptors, self.jail)
+        ended = self._watch(pid, request, began)
         _, status, usage = os.wait4(pid, 0)
         wall_s = time.monotonic() - began
         self._clean()
@@ -194,10 +198,9 @@ class Zygote:
             "peak_memory_bytes": usage.ru_maxrss * 1024,
         }
 
-    def _watch(self, pid: int, request: dict[str, Any], descriptors: list[int], began: float) -> str:
+    def _watch(self, pid: int, request: dict[str, Any], began: float) -> str:
         """Wait for the child, or end it at a limit; return the limit's name, or nothing."""
         process = os.pidfd_open(pid)
-        streams = descriptors[2:4] if request["stdin"] else descriptors[1:3]
         clock = (~pid << 3) | 2  # the processor clock of that process; see clock_getcpuclockid(3)
         poll = select.poll()
         poll.register(process, select.POLLIN)
@@ -208,7 +211,7 @@ class Zygote:
                 ready = {number for number, _ in poll.poll(tick_s * 1000)}
                 if process in ready:
                     return ""
-                reason = self._told() if ready else _limit(request, streams, clock, began)
+                reason = self._told() if ready else _limit(request, self.streams[1:], clock, began)
                 if ready and _ends_within(process, _KILL_GRACE_S):
                     return ""
                 if reason:
@@ -401,6 +404,9 @@ def main() -> None:
             leave_namespaces(config["namespaces"])
             build_root(config)
         preload_packages(config)
+        if config["drop_uid"]:
+            os.setgroups([])
+            os.setresgid(config["drop_uid"], config["drop_uid"], config["drop_uid"])
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         kernel.drop_bounding_set()
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
@@ -409,9 +415,12 @@ def main() -> None:
         zygote = Zygote(control, config)
         with open("/proc/self/statm") as file:
             zygote.jail.own_memory_bytes = int(file.read().split()[0]) * resource.getpagesize()
+        kernel.Filter(kernel.server_filter()).install()
     except BaseException:
         control.send(json.dumps({"failure": traceback.format_exc()[-_FAILURE_BYTES:]}).encode())
         os._exit(1)
+    # Forked children start with this state: a program that draws numbers draws the same ones each time.
+    random.seed(0)
     gc.collect()
     gc.freeze()
     control.send(json.dumps({"ready": True, "landlock_abi": kernel.landlock_abi()}).encode())
