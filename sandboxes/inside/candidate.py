@@ -8,6 +8,7 @@ standard library only.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import linecache
 import socket
 import sys
@@ -21,16 +22,14 @@ _FILE = "solution.py"
 _MESSAGE_CHARACTERS = 2000
 
 
-def main(data: str, channel: socket.socket | None) -> None:
+def main(data: str, channel: socket.socket) -> None:
     """Load the program ``data``, then answer the calls that come over ``channel`` until it closes."""
     module, fault = load(data)
-    while channel is not None:
-        try:
+    with contextlib.suppress(EOFError, OSError):
+        while True:
             key, _, question = codec.receive(channel)
-        except (EOFError, OSError):
-            return
-        kind, answer = (codec.BROKEN, codec.encode(fault)) if fault else _answer(module, question)
-        codec.send(channel, key, kind, answer)
+            kind, answer = (codec.BROKEN, codec.encode(fault)) if fault else _answer(module, question)
+            codec.send(channel, key, kind, answer)
 
 
 def load(source: str) -> tuple[types.ModuleType, str]:

@@ -164,6 +164,8 @@ class _Split(_Side):
             answer = codec.decode(payload)
             if kind in _NO_ANSWERS:
                 _conclude(_NO_ANSWERS[kind], str(answer))
+            if kind not in (codec.RETURNED, codec.RAISED):
+                raise codec.BadMessageError(f"an answer of kind {kind!r}")
             value, changed = answer
             if changed is not None:
                 _update([list(args), kwargs], changed)
