@@ -39,6 +39,7 @@ from palaestra.sandboxes.core import (
     SandboxError,
     usable_cores,
 )
+from palaestra.sandboxes.inside import kernel
 
 INSIDE = Path(__file__).resolve().parent / "inside"
 VARIABLES = {
@@ -77,9 +78,11 @@ class ForkSandbox(Sandbox):
     ) -> None:
         if kind not in ("plain", "numeric"):
             raise OptionError(f"a fork server's kind is 'plain' or 'numeric', not {kind!r}")
+        if not kernel.supported():
+            raise SandboxError("the fork server knows Linux on x86-64 only; here, use sandbox='docker'")
         self.kind: Kind = kind
         self._scratch = Path(tempfile.mkdtemp(prefix="palaestra-sandbox-"))
-        self._remove_scratch = weakref.finalize(self, _remove, self._scratch, os.getpid())
+        self._remove_scratch = weakref.finalize(self, remove_scratch, self._scratch, os.getpid())
         try:
             mode, first = self._choose(namespaces)
         except BaseException:
@@ -128,7 +131,8 @@ def _rung(mode: str) -> Rung:
     return Rung(_NAMESPACES, ("namespaces for files, processes, network, IPC", *common))
 
 
-def _remove(folder: Path, owner: int) -> None:
+def remove_scratch(folder: Path, owner: int) -> None:
+    """Remove a sandbox's scratch folder, in the process that made it."""
     if os.getpid() == owner:  # a forked copy of this process must not take the folder from under it
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -214,15 +218,7 @@ class Slot:
         self.control = ours
         self._finalizer = weakref.finalize(self, _end, self.process, ours, self.folder, os.getpid())
         self.landlock_abi = self._greet()
-        self.streams = _Streams()
-        weakref.finalize(self, self.streams.close)
-        try:
-            socket.send_fds(
-                ours, [b"streams"], [self.streams.payload, self.streams.stdout, self.streams.stderr]
-            )
-        except OSError as error:
-            self.kill()
-            raise SandboxError(f"the fork server died at once: {error}") from error
+        self.streams = self._share_streams()
 
     def _greet(self) -> int:
         try:
@@ -237,6 +233,16 @@ class Slot:
             self.kill()
             raise SandboxError(greeting.get("failure") or "the kernel has no Landlock (Linux 5.13 or newer)")
         return int(greeting["landlock_abi"])
+
+    def _share_streams(self) -> _Streams:
+        streams = _Streams()
+        weakref.finalize(self, streams.close)
+        try:
+            socket.send_fds(self.control, [b"streams"], [streams.payload, streams.stdout, streams.stderr])
+        except OSError as error:
+            self.kill()
+            raise SandboxError(f"the fork server died at once: {error}") from error
+        return streams
 
     def send(self, request: dict[str, Any], descriptors: Sequence[int]) -> None:
         """Send a request with descriptors. Raises ``SandboxError``."""
@@ -441,8 +447,6 @@ class ForkRunning(Running):
         return text
 
     def _finish(self) -> ExecResult:
-        self._over = True
-        self._abandon.detach()
         healthy = False
         try:
             reply = self._slot.receive(self.limits.wall_s + _REPLY_GRACE_S)
@@ -451,6 +455,8 @@ class ForkRunning(Running):
             healthy = True
             return _result(reply, self._slot.streams, self.limits, self._rung)
         finally:
+            self._over = True
+            self._abandon.detach()
             self._pool.give_back(self._slot, self._kind, healthy=healthy)
 
 

@@ -55,7 +55,7 @@ def _checked(result: int, what: str) -> None:
 
 
 def prctl(option: int, *values: int) -> None:
-    """Set a property of this process, as prctl(2) does. Raises ``OSError``."""
+    """Set a property of this process; raises ``OSError``."""
     padded = [*values, 0, 0, 0, 0][:4]
     _checked(_libc.prctl(option, *(ctypes.c_ulong(value) for value in padded)), f"prctl {option}")
 
@@ -89,7 +89,7 @@ def fork() -> int:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """Mount ``source`` at ``target``, as mount(2) does. Raises ``OSError``."""
+    """Mount ``source`` at ``target``; raises ``OSError``."""
     texts = [text.encode() or None for text in (source, target, kind)]
     _checked(
         _libc.mount(texts[0], texts[1], texts[2], ctypes.c_ulong(flags), data.encode() or None),

@@ -315,7 +315,6 @@ def leave_namespaces(mode: str) -> None:
     inside = os.fork()
     if inside:
         _wait_outside(inside)
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _wait_outside(inside: int) -> NoReturn:
@@ -410,8 +409,8 @@ def main() -> None:
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         kernel.drop_bounding_set()
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-        if not config["has_pid_namespace"]:
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        # After the change of group, which would clear it.
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         zygote = Zygote(control, config)
         with open("/proc/self/statm") as file:
             zygote.jail.own_memory_bytes = int(file.read().split()[0]) * resource.getpagesize()
