@@ -49,6 +49,14 @@ def test_every_split_is_solved_in_either_wording(split, style):
 
 
 @pytest.mark.parametrize("style", STYLES)
+def test_500_full_games_of_all_types_are_solved_within_50_steps(style):
+    games = GeneratedGames("test", scale="full")
+    steps = {games.game(index).id: solve(games.game(index), style) for index in range(500)}
+    assert len(steps) == 500
+    assert [name for name, count in steps.items() if count is None] == []
+
+
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("scale", SCALES)
 def test_it_plans_anew_after_random_steps(scale, style):
     games = GeneratedGames("test", scale=scale)
