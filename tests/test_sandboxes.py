@@ -230,6 +230,15 @@ def test_more_programs_than_slots_wait_their_turn(full):
         full.start(*[Launch(Program("1"), QUICK)] * 3)
 
 
+def test_slots_outlive_the_thread_that_made_them(sandbox):
+    kind = ForkSandbox(2, namespaces=sandbox._mode != "none")
+    with kind as fresh:
+        for _ in range(2):
+            with ThreadPoolExecutor(2) as pool:
+                assert [r.output for r in pool.map(fresh.run, [Program("print(1)")] * 4)] == ["1\n"] * 4
+            time.sleep(0.1)
+
+
 def test_nothing_is_left_after_close():
     before = len(os.listdir("/proc/self/fd"))
     sandbox = ForkSandbox(2)

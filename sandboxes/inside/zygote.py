@@ -409,8 +409,10 @@ def main() -> None:
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         kernel.drop_bounding_set()
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-        # After the change of group, which would clear it.
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if config["namespaces"] in ("root", "user"):
+            # After the change of group, which would clear it. Our parent is the process that waits outside;
+            # elsewhere it is a thread of the host, whose end means nothing: there the socket's end must do.
+            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         zygote = Zygote(control, config)
         with open("/proc/self/statm") as file:
             zygote.jail.own_memory_bytes = int(file.read().split()[0]) * resource.getpagesize()
