@@ -100,6 +100,15 @@ def test_faults_of_the_tests_are_told_from_faults_of_the_candidate(sandbox, test
     assert said in verdict.message
 
 
+def test_a_value_that_the_tests_cannot_read_is_the_candidates_fault(sandbox):
+    tests = "import ast\nassert ast.literal_eval(text()) == [1]"
+    assert graded(sandbox, "def text(): return '[1]'", tests).passed
+    assert graded(sandbox, "def text(): return '[1'", tests).outcome == "failed"
+    broken = "assert apply(len, [1]) = 1"
+    in_one = grade_in_process(sandbox, candidate="def apply(f, x): return f(x)", tests=broken)
+    assert in_one.outcome == "error in tests"
+
+
 def test_a_pass_needs_every_test_also_where_the_tests_end_early(sandbox):
     early = "assert cube(2) == 8\nraise SystemExit(0)\nassert cube(3) == 0"
     assert graded(sandbox, "def cube(x): return x ** 3", early).outcome == "failed"
@@ -337,6 +346,24 @@ def test_no_cheat_passes_nor_disturbs_the_tests(sandbox, name):
     )
     assert not verdict.passed
     assert verdict.outcome not in ("passed", "error in tests", "missing function"), verdict.message
+
+
+def test_no_cheat_passes_where_both_sides_share_a_view_of_processes():
+    quick = {name: cheats.CHEATS[name] for name in cheats.CHEATS if name not in cheats.WAITING | cheats.BUSY}
+    requests = [
+        TestsRequest(candidate=cheat, tests=cheats.TESTS, entry_point=cheats.ENTRY_POINT, limits=TIGHT)
+        for cheat in (*cheats.HONEST.values(), *quick.values())
+    ]
+    try:
+        bare = ForkSandbox(workers=4, namespaces=False)
+    except SandboxError as error:
+        pytest.skip(f"this machine has no fork sandbox without namespaces: {error}")
+    with bare:
+        verdicts = grade_many(bare, requests)
+    assert all(verdict.passed for verdict in verdicts[: len(cheats.HONEST)])
+    cheated = zip(quick, verdicts[len(cheats.HONEST) :], strict=True)
+    wrong = {name: verdict for name, verdict in cheated if verdict.outcome in ("passed", "error in tests")}
+    assert wrong == {}
 
 
 def test_the_cheats_bite_where_one_process_judges_itself(sandbox):

@@ -50,7 +50,7 @@ def main(data: str, channel: socket.socket) -> None:
         _run(sources, request["entry_point"], side)
     except BaseException as error:  # SystemExit too: tests that end themselves have not passed
         _conclude(*_judge(error, sources, side))
-    if side.calls == 0 and "candidate" not in request:  # here the use of a class is not seen
+    if not side.called:
         _conclude(Verdict.ERROR_IN_TESTS, "the tests never called the candidate")
     _conclude(Verdict.PASSED, request.get("nonce", ""))
 
@@ -88,7 +88,7 @@ def _judge(error: BaseException, sources: dict[str, str], side: _Side) -> tuple[
             source = sources[frame.filename].splitlines()[(frame.lineno or 1) - 1]
             lines.append(f"at line {frame.lineno} of {frame.filename}: {source.strip()}")
             break
-    if side.calls == 0 or isinstance(error, SyntaxError):
+    if not side.called or (isinstance(error, SyntaxError) and error.filename in sources):
         return Verdict.ERROR_IN_TESTS, "\n".join(lines)
     return Verdict.FAILED, "\n".join([*lines, f"the last call: {side.describe_last()}"])
 
@@ -133,6 +133,11 @@ class _Side(ABC):
 
         call.__name__ = call.__qualname__ = name
         return call
+
+    @property
+    def called(self) -> bool:
+        """Whether the tests have used the candidate."""
+        return self.calls > 0
 
     def describe_last(self) -> str:
         """Return the last call as text, with its value if it had one."""
@@ -250,6 +255,11 @@ class _InProcess(_Side):
         self._module, fault = candidate.load(source)
         if fault:
             _conclude(Verdict.FAILED, fault)
+
+    @property
+    def called(self) -> bool:
+        """True: the use of a class is not seen."""
+        return True
 
     def find(self, name: str) -> Any:
         """Return a class as it is, so that its instances can be told; functions as everywhere."""
