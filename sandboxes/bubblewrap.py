@@ -81,9 +81,9 @@ class BubblewrapSandbox(Sandbox):
 
     def _slot(self) -> Slot:
         folder = Path(tempfile.mkdtemp(prefix="slot-", dir=self._scratch))
-        config = zygote_config("given", folder, self.kind)
-        # The namespaces are given, but the scratch folder in them is the fork server's to mount anew.
-        config["namespaces"] = "mountable"
+        config = zygote_config("mountable", folder, self.kind)
+        # The namespaces are given, but the scratch folder in them is the fork server's to mount anew, and it
+        # ends with its parent, bubblewrap. (Bubblewrap itself must not end with its own: that is a thread.)
         if os.geteuid() == 0:
             config["drop_uid"] = 200_000 + int.from_bytes(os.urandom(3), "little")
         command = [self._program, *bubblewrap_options(config), "--", *python_command()]
@@ -110,7 +110,6 @@ def bubblewrap_options(config: dict[str, Any]) -> list[str]:
     return [
         *(namespaces if root else ["--unshare-all"]),
         "--as-pid-1",
-        "--die-with-parent",
         *("--cap-drop", "ALL"),
         *(option for name in capabilities for option in ("--cap-add", name)),
         *_system_folders(),

@@ -148,8 +148,9 @@ def python_command() -> list[str]:
 def zygote_config(mode: str, folder: Path, kind: Kind) -> dict[str, Any]:
     """Return the configuration of one fork server.
 
-    ``mode`` is "root" or "user" (it makes namespaces itself), "given" (it was started in some) or "none".
-    ``folder`` is an empty folder of its own on this machine.
+    ``mode`` is "root" or "user" (it makes namespaces itself), "given" (it was started in some), "mountable"
+    (in some where it may mount its scratch folder) or "none". ``folder`` is an empty folder of its own on
+    this machine.
     """
     packages = _package_folders() if kind == "numeric" else {}
     config: dict[str, Any] = {
@@ -385,8 +386,10 @@ class _Streams:
         for descriptor in (self.payload, self.stdout, self.stderr):
             os.ftruncate(descriptor, 0)
         for descriptor in (self.stdout, self.stderr):
-            # An earlier program may have changed the flags that all who hold the file share.
+            # An earlier program may have changed what all who hold the file share.
             fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND)
+            os.fchmod(descriptor, 0o600)
+            os.utime(descriptor, (0, 0))
         _write(self.payload, payload)
 
     def read(self, name: Literal["stdout", "stderr"], most_bytes: int) -> bytes:

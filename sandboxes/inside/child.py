@@ -12,6 +12,7 @@ import linecache
 import marshal
 import os
 import resource
+import signal
 import socket
 import sys
 import threading
@@ -33,6 +34,7 @@ def become(request: dict[str, Any], streams: list[int], descriptors: list[int], 
     """
     try:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         payload = os.pread(streams[0], request["payload_bytes"], 0)
         source, argv, driver, variables, files = marshal.loads(payload)
         _take_streams(request, streams, descriptors)
@@ -145,17 +147,20 @@ def _write_file(path: str, content: bytes) -> None:
 
 _MOST_DESCRIPTORS = 64
 _MOST_THREADS = 64
+_OTHER_PROCESSES = 2  # of the same user: the fork server, and the one that waits outside its namespaces
 
 
 def _set_limits(request: dict[str, Any], own_memory_bytes: int) -> None:
     # A second above the fork server's own watch, which is finer; this one also counts for grandchildren.
     cpu_s = int(request["cpu_s"]) + 2
+    # The kernel counts threads as processes. Where no process can be started the limit is one of threads.
+    processes = request["processes"] if request["processes"] > 1 else _MOST_THREADS
     for kind, value in (
         (resource.RLIMIT_CPU, cpu_s),
         (resource.RLIMIT_AS, request["memory_bytes"] + own_memory_bytes),
         (resource.RLIMIT_FSIZE, request["file_bytes"]),
         (resource.RLIMIT_NOFILE, _MOST_DESCRIPTORS),
-        (resource.RLIMIT_NPROC, request["processes"] + _MOST_THREADS),
+        (resource.RLIMIT_NPROC, processes + _OTHER_PROCESSES),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MEMLOCK, 0),
     ):

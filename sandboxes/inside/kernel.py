@@ -239,23 +239,35 @@ def _refuse(code: int) -> int:
 # memory that no limit counts. (Names and numbers of x86-64.)
 FORBIDDEN = {
     "shmget": 29, "shmat": 30, "shmctl": 31, "socket": 41, "connect": 42, "bind": 49, "listen": 50,
-    "semget": 64, "msgget": 68, "ptrace": 101, "syslog": 103, "rt_sigqueueinfo": 129, "mknod": 133,
-    "uselib": 134, "personality": 135, "setpriority": 141, "sched_setparam": 142, "sched_setscheduler": 144,
-    "vhangup": 153, "modify_ldt": 154, "pivot_root": 155, "_sysctl": 156, "adjtimex": 159, "chroot": 161,
-    "acct": 163, "settimeofday": 164, "swapon": 167, "swapoff": 168,
-    "reboot": 169, "sethostname": 170, "setdomainname": 171, "iopl": 172, "ioperm": 173, "create_module": 174,
-    "init_module": 175, "delete_module": 176, "quotactl": 179, "tkill": 200, "sched_setaffinity": 203,
-    "io_setup": 206, "lookup_dcookie": 212, "clock_settime": 227, "mbind": 237, "set_mempolicy": 238,
-    "mq_open": 240, "kexec_load": 246, "add_key": 248, "request_key": 249, "keyctl": 250, "ioprio_set": 251,
-    "migrate_pages": 256, "mknodat": 259, "unshare": 272, "vmsplice": 278, "move_pages": 279,
-    "rt_tgsigqueueinfo": 297, "perf_event_open": 298, "fanotify_init": 300, "name_to_handle_at": 303,
-    "open_by_handle_at": 304, "clock_adjtime": 305, "setns": 308, "process_vm_readv": 310,
-    "process_vm_writev": 311, "kcmp": 312, "finit_module": 313, "sched_setattr": 314, "memfd_create": 319,
-    "kexec_file_load": 320, "bpf": 321, "userfaultfd": 323, "pkey_mprotect": 329,
+    "semget": 64, "semop": 65, "semctl": 66, "msgget": 68, "msgsnd": 69, "msgrcv": 70, "msgctl": 71,
+    "ptrace": 101, "syslog": 103, "rt_sigqueueinfo": 129, "mknod": 133, "uselib": 134, "personality": 135,
+    "setpriority": 141, "sched_setparam": 142, "sched_setscheduler": 144, "vhangup": 153, "modify_ldt": 154,
+    "pivot_root": 155, "_sysctl": 156, "adjtimex": 159, "chroot": 161, "acct": 163, "settimeofday": 164,
+    "swapon": 167, "swapoff": 168, "reboot": 169, "sethostname": 170, "setdomainname": 171, "iopl": 172,
+    "ioperm": 173, "create_module": 174, "init_module": 175, "delete_module": 176, "quotactl": 179,
+    "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197, "lremovexattr": 198,
+    "fremovexattr": 199, "tkill": 200, "sched_setaffinity": 203, "io_setup": 206, "lookup_dcookie": 212,
+    "semtimedop": 220, "clock_settime": 227, "mbind": 237, "set_mempolicy": 238, "mq_open": 240,
+    "mq_unlink": 241, "kexec_load": 246, "add_key": 248, "request_key": 249, "keyctl": 250,
+    "ioprio_set": 251, "migrate_pages": 256, "mknodat": 259, "unshare": 272, "vmsplice": 278,
+    "move_pages": 279, "rt_tgsigqueueinfo": 297, "perf_event_open": 298, "fanotify_init": 300,
+    "name_to_handle_at": 303, "open_by_handle_at": 304, "clock_adjtime": 305, "setns": 308,
+    "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312, "finit_module": 313,
+    "sched_setattr": 314, "memfd_create": 319, "kexec_file_load": 320, "bpf": 321, "userfaultfd": 323,
+    "pkey_mprotect": 329,
+}  # fmt: skip
+# Landlock has no say in these: without a root folder of its own, a program could change the marks of every
+# file that belongs to the same user.
+_OF_ATTRIBUTES = {
+    "chmod": 90, "fchmod": 91, "chown": 92, "fchown": 93, "lchown": 94, "utime": 132, "utimes": 235,
+    "fchownat": 260, "futimesat": 261, "fchmodat": 268, "utimensat": 280, "fchmodat2": 452,
 }  # fmt: skip
 _FOR_SERVER_ONLY = {"mount": 165, "umount2": 166}
 _CLONE, _FORK, _VFORK, _KILL_CALL, _TGKILL, _IOCTL, _PRLIMIT = 56, 57, 58, 62, 234, 16, 302
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_SOCKETPAIR, _FCNTL = 53, 72
+# Who owns a descriptor gets its signals: a way to send some.
+_SET_OWNER = ((_FCNTL, 8), (_FCNTL, 15), (_IOCTL, 0x8901), (_IOCTL, 0x8902))
 _FIRST_UNKNOWN = 335  # the numbers after rseq; later calls are allowed by name
 _LATER_ALLOWED = {
     "pidfd_open": 434, "close_range": 436, "openat2": 437, "faccessat2": 439, "epoll_pwait2": 441,
@@ -297,21 +309,27 @@ def _refuse_calls(numbers: Iterable[int], code: int = errno.EPERM) -> list[bytes
     return [part for number in numbers for part in (_instruction(_JUMP_EQUAL, number, 0, 1), refuse)]
 
 
-def server_filter() -> bytes:
+def server_filter(*, foreign_files: bool) -> bytes:
     """Return a BPF program that the fork server itself bears, and every child inherits.
 
+    ``foreign_files`` says that files of others are in sight, so that no attribute of a file may be changed.
     The kernel takes long to accept a filter, so the long one is installed once and not in every child.
     """
     unknown = [_instruction(_JUMP_EQUAL, number, 0, 1) for number in _LATER_ALLOWED.values()]
     allow = _instruction(_RETURN, _ALLOW)
     return _program(
         _refuse_calls(FORBIDDEN.values()),
+        _refuse_calls(_OF_ATTRIBUTES.values() if foreign_files else ()),
+        *(_refuse_argument(number, value) for number, value in _SET_OWNER),
         [part for jump in unknown for part in (jump, allow)],
         # Unknown, newer and x32 calls do not exist; the C library then falls back to older ones.
         [
             _instruction(_JUMP_GREATER_EQUAL, _FIRST_UNKNOWN, 0, 1),
             _instruction(_RETURN, _refuse(errno.ENOSYS)),
         ],
+        # One end of a pair can send to any socket of its kind, unless the kind knows no addresses: streams
+        # (1) and packets in sequence (5) do not, datagrams (2, and 3 which means the same here) do.
+        _refuse_if(_SOCKETPAIR, errno.EPERM, _ARGUMENT_1, _JUMP_SET, 2, when=True),
     )
 
 
@@ -337,17 +355,17 @@ def child_filter(*, processes: bool, only_own_signals: int = 0) -> bytes:
         _refuse_calls(_FOR_SERVER_ONLY.values()),
         start,
         _refuse_if(_PRLIMIT, errno.EPERM, _ARGUMENT_0, _JUMP_EQUAL, 0, when=False),
-        *(_refuse_ioctl(request) for request in (_TIOCSTI, _TIOCLINUX)),
+        *(_refuse_argument(_IOCTL, request) for request in (_TIOCSTI, _TIOCLINUX)),
         signals if only_own_signals else [],
     )
 
 
-def _refuse_ioctl(request: int) -> list[bytes]:
-    """Return instructions that refuse one request of ioctl and let every other go on to the next test."""
+def _refuse_argument(number: int, value: int) -> list[bytes]:
+    """Return instructions: refuse call ``number`` with that second argument, or go on to the next test."""
     return [
-        _instruction(_JUMP_EQUAL, _IOCTL, 0, 4),
+        _instruction(_JUMP_EQUAL, number, 0, 4),
         _instruction(_LOAD_WORD, _ARGUMENT_1),
-        _instruction(_JUMP_EQUAL, request, 0, 1),
+        _instruction(_JUMP_EQUAL, value, 0, 1),
         _instruction(_RETURN, _refuse(errno.EPERM)),
         _instruction(_LOAD_WORD, _NUMBER),
     ]

@@ -19,7 +19,6 @@ import os
 import random
 import resource
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -44,7 +43,7 @@ _KILL, _STREAMS = b"kill", b"streams"
 _FIRST_TICK_S, _TICK_S, _KILL_GRACE_S = 0.02, 0.05, 0.05
 _MESSAGE_BYTES = 1 << 16
 _ANY_PID = 0x7FFFFFFF  # stands in a prepared filter where the child's own process id comes
-_STARTED, _OUT_OF_MEMORY, _FAILED = 0, 1, 2  # bytes of the page shared with the child
+_STARTED, _FAILED = 0, 1  # bytes of the page shared with the child
 _FAILURE_AT, _FAILURE_BYTES = 16, 2000
 
 
@@ -58,7 +57,10 @@ class Jail:
         self.writable: bool = config["writable"]
         self.own_memory_bytes = 0
         self._readable: list[str] = config["readable"]
+        # The program never has the first, on which our own failures stand; it may write what it likes to the
+        # second, which can do no more than a MemoryError.
         self._page = mmap.mmap(-1, mmap.PAGESIZE)
+        self._exhausted = mmap.mmap(-1, mmap.PAGESIZE)
         # Where the fork server is init of its process namespace, no signal of a child can end it.
         is_init = self.has_pid_namespace and os.getpid() == 1
         self._lone_filter = (
@@ -116,10 +118,11 @@ class Jail:
     def mark_started(self) -> None:
         """Tell the fork server that from here on the program runs."""
         self._page[_STARTED] = 1
+        self._page.close()
 
     def mark_out_of_memory(self) -> None:
         """Tell the fork server that the program ran out of memory."""
-        self._page[_OUT_OF_MEMORY] = 1
+        self._exhausted[0] = 1
 
     def report_failure(self, text: str) -> None:
         """Tell the fork server why the program could not be started."""
@@ -131,7 +134,8 @@ class Jail:
 
     def clear_marks(self) -> None:
         """Forget what the last child told."""
-        self._page[:3] = b"\0\0\0"
+        self._page[:2] = b"\0\0"
+        self._exhausted[:] = bytes(mmap.PAGESIZE)
 
     def marks(self) -> tuple[bool, bool, str]:
         """Return whether the program started, whether it ran out of memory, and why it did not start."""
@@ -139,7 +143,7 @@ class Jail:
         if not self._page[_STARTED]:
             raw = self._page[_FAILURE_AT : _FAILURE_AT + _FAILURE_BYTES] if self._page[_FAILED] else b""
             failure = raw.rstrip(b"\0").decode(errors="replace") or "it died before the program began"
-        return not failure, bool(self._page[_OUT_OF_MEMORY]), failure
+        return not failure, bool(self._exhausted[0]), failure
 
 
 class Zygote:
@@ -242,14 +246,7 @@ class Zygote:
             mount_scratch(self.jail.folder, self._disk_bytes)
             self.jail.rebuild_rules()
             return
-        with os.scandir(self.jail.folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    shutil.rmtree(entry.path, ignore_errors=True)
-                else:
-                    os.unlink(entry.path)
-        if os.listdir(self.jail.folder):
-            raise OSError(f"{self.jail.folder} cannot be emptied")
+        empty(self.jail.folder)
 
     def _set_disk(self, size_bytes: int) -> None:
         kernel.mount(
@@ -261,6 +258,39 @@ class Zygote:
 def _ends_within(process: int, seconds: float) -> bool:
     """Say whether the process ends by itself in that time: what it ends of is then its own doing."""
     return bool(select.select([process], [], [], seconds)[0])
+
+
+def empty(folder: str) -> None:
+    """Remove all that is in a folder, however deep, and whatever its names and rights.
+
+    What lies in a folder comes up to the top instead of being walked down to: so no path gets long.
+    """
+    fresh = os.urandom(8).hex()
+    count = 0
+    while names := os.listdir(folder):
+        for name in names:
+            path = os.path.join(folder, name)
+            if not _is_folder(path):
+                os.unlink(path)
+                continue
+            _open_up(path)
+            for inner in os.listdir(path):
+                count += 1
+                inner_path = os.path.join(path, inner)
+                if _is_folder(inner_path):
+                    _open_up(inner_path)
+                os.rename(inner_path, os.path.join(folder, f"{fresh}-{count}"))
+            os.rmdir(path)
+
+
+def _open_up(path: str) -> None:
+    # Where attributes cannot be changed, no program can have shut a folder either.
+    with contextlib.suppress(PermissionError):
+        os.chmod(path, 0o700)
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _limit(request: dict[str, Any], streams: list[int], clock: int, began: float) -> str:
@@ -391,6 +421,8 @@ def main() -> None:
     """Set up as the config says, report, and serve."""
     control = socket.socket(fileno=int(sys.argv[1]))
     config = json.loads(sys.argv[2])
+    # Where the kernel does not keep signals apart, a program of the same user could interrupt us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         os.environ.clear()
         os.environ.update(config["variables"])
@@ -409,14 +441,14 @@ def main() -> None:
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
         kernel.drop_bounding_set()
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-        if config["namespaces"] in ("root", "user"):
+        if config["namespaces"] in ("root", "user", "mountable"):
             # After the change of group, which would clear it. Our parent is the process that waits outside;
             # elsewhere it is a thread of the host, whose end means nothing: there the socket's end must do.
             kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         zygote = Zygote(control, config)
         with open("/proc/self/statm") as file:
             zygote.jail.own_memory_bytes = int(file.read().split()[0]) * resource.getpagesize()
-        kernel.Filter(kernel.server_filter()).install()
+        kernel.Filter(kernel.server_filter(foreign_files=config["namespaces"] == "none")).install()
     except BaseException:
         control.send(json.dumps({"failure": traceback.format_exc()[-_FAILURE_BYTES:]}).encode())
         os._exit(1)
