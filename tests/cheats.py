@@ -429,11 +429,12 @@ for value in (6, 6, 5, 24, 0):
     for number in sockets(): os.write(number, bytes(16) + b'v' + struct.pack('!I', len(body)) + body)
 def solve(numbers): return -1
 
-#: two answers to one question
+#: all answers to the first question
 @sender
 def send(channel, key, kind, payload):
     for answer in (b'[6,[[[1,2,3]],{"d":[]}]]', b'[6,null]', b'[5,null]', b'[24,null]', b'[0,null]'):
         honest_send(channel, key, kind, answer)
+    honest_send(channel, key, b'e', b'[["TypeError",[],""],null]')
 
 #: the verdict as an answer
 @sender

@@ -348,6 +348,23 @@ def test_no_cheat_passes_nor_disturbs_the_tests(sandbox, name):
     assert verdict.outcome not in ("passed", "error in tests", "missing function"), verdict.message
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "all answers to the first question",
+        "answers written before the questions",
+        "another kind of answer",
+        "a pickle as an answer",
+        "an answer that claims 4 GB",
+        "brackets without end",
+        "a flooded channel",
+    ],
+)
+def test_what_is_no_answer_is_told_as_such_at_once(sandbox, name):
+    verdict = graded(sandbox, cheats.CHEATS[name], cheats.TESTS, entry_point=cheats.ENTRY_POINT)
+    assert verdict.outcome == "bad reply", verdict.message
+
+
 def test_no_cheat_passes_where_both_sides_share_a_view_of_processes():
     quick = {name: cheats.CHEATS[name] for name in cheats.CHEATS if name not in cheats.WAITING | cheats.BUSY}
     requests = [
