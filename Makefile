@@ -6,14 +6,15 @@ export VENV
 # libgomp spins at barriers, which makes a shared machine many times slower.
 export GOMP_SPINCOUNT = 0
 
-.PHONY: demo test lint test-engines install install-dev clean help
+.PHONY: demo test lint test-engines test-sandboxes install install-dev clean help
 
 help:
-	@echo "make demo          train a tiny agent on ALFWorld, measure it, write a report (about 6 minutes)"
-	@echo "make test          the tests (a few minutes on 2 cores)"
-	@echo "make lint          ruff and pyright"
-	@echo "make test-engines  the tests against the real TextWorld engine (builds it first: about 10 minutes)"
-	@echo "make clean         remove $(VENV) and build leftovers; runs/ stays"
+	@echo "make demo            train a tiny agent on ALFWorld, measure it, write a report (about 6 minutes)"
+	@echo "make test            the tests (a few minutes on 2 cores)"
+	@echo "make lint            ruff and pyright"
+	@echo "make test-engines    the tests against the real TextWorld engine (builds it first: about 10 minutes)"
+	@echo "make test-sandboxes  the tests of bubblewrap and of a real Docker engine (installs and starts them first)"
+	@echo "make clean           remove $(VENV) and build leftovers; runs/ stays"
 
 install:
 	@scripts/install.sh train
@@ -25,7 +26,7 @@ demo: install
 	$(VENV)/bin/palaestra demo
 
 test: install-dev
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 -m "not textworld"
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 -m "not textworld and not bubblewrap and not docker and not leaks"
 
 lint: install-dev
 	$(VENV)/bin/ruff check .
@@ -35,6 +36,11 @@ lint: install-dev
 test-engines: install-dev
 	scripts/install-engines.sh
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 -m textworld -rs tests/engines
+
+test-sandboxes: install-dev
+	scripts/install-sandboxes.sh
+	OMP_NUM_THREADS=1 scripts/start-docker.sh run \
+		$(VENV)/bin/python -m pytest -n 2 -m "bubblewrap or docker or leaks" -rs tests/hostile tests/test_backends.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

@@ -150,7 +150,6 @@ def container_options(folder: str, memory_bytes: int) -> dict[str, Any]:
         "log_config": {"type": "none"},
         "labels": {LABEL: str(os.getpid())},
         "auto_remove": True,
-        "detach": True,
     }
 
 
@@ -205,7 +204,10 @@ def _run(client: Any, image: str, config: dict[str, Any], options: dict[str, Any
         json.dumps(config),
     ]
     try:
-        return client.containers.run(image, command, **options)
+        # In two steps, because `run` would download an image that is missing.
+        container = client.containers.create(image, command, **options)
+        container.start()
+        return container
     except docker.errors.ImageNotFound as error:
         raise SandboxError(
             f"the engine has no image {image!r}: `scripts/start-docker.sh image` makes {IMAGE!r} without a "

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the bubblewrap and docker sandboxes need, where it is missing: bubblewrap, docker.io and busybox-static by
-# apt-get, and the extra `docker` (the engine's Python client) into the project's virtual environment.
+# Installs what the bubblewrap and docker sandboxes need, where it is missing: bubblewrap, docker.io and
+# busybox-static by apt-get, and the extra `docker` (the engine's Python client) into the virtual environment.
 #
 #     scripts/install-sandboxes.sh [VENV]        default: $VENV, else .venv (made when it is not there)
 #
@@ -39,6 +39,8 @@ install_packages() {
     # Word splitting is meant: one argument a package.
     # shellcheck disable=SC2086
     "${as_root[@]}" apt-get install -q -y --no-install-recommends $missing
+    # Newer Debians ship the command apart from the engine.
+    command -v docker >/dev/null || "${as_root[@]}" apt-get install -q -y --no-install-recommends docker-cli
 }
 
 install_packages

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Starts a Docker engine of our own, apart from any that the machine may have, and gives it the sandboxes' image.
 #
-#     scripts/start-docker.sh start FOLDER    starts the engine, prints the line to give to `export`
-#     scripts/start-docker.sh image           builds the image and gives it to the engine of $DOCKER_HOST
-#     scripts/start-docker.sh stop FOLDER     stops the engine and removes FOLDER
+#     scripts/start-docker.sh run COMMAND ...    starts an engine with the image, runs COMMAND, stops the engine
+#     scripts/start-docker.sh start FOLDER       starts an engine, prints the line to give to `export`
+#     scripts/start-docker.sh image              builds the image and gives it to the engine of $DOCKER_HOST
+#     scripts/start-docker.sh stop FOLDER        stops the engine and removes FOLDER
 #
-# Needs root and `dockerd` (scripts/install-sandboxes.sh). FOLDER must be a short path: a socket's name has 107 bytes.
-# The engine has no network and makes none, so nothing of the machine's is changed: containers run with --network none.
-# The image is made of this machine's own files, Debian's python3 and busybox, without a network.
+# Needs root and `dockerd` (scripts/install-sandboxes.sh). FOLDER must be a short path: a socket's name has 107
+# bytes. The engine makes no network of its own, so nothing of the machine's is changed: its containers run with
+# --network none. The image is made of this machine's own files, Debian's python3 and busybox, without a network.
 set -euo pipefail
 
 IMAGE=palaestra-sandbox
@@ -21,7 +22,7 @@ start() {
         --exec-opt native.cgroupdriver=cgroupfs --oom-score-adjust 0 --default-ulimit nofile=1024:1024 \
         --log-level warn >"$folder/log" 2>&1 &
     local engine=$!
-    for _ in $(seq 300); do
+    for _ in $(seq 150); do
         if docker --host "unix://$folder/s" version >/dev/null 2>&1; then
             echo "DOCKER_HOST=unix://$folder/s"
             return
@@ -41,15 +42,15 @@ files_of_python() {
     python=$(readlink -f /usr/bin/python3)
     library=$("$python" -I -c 'import os; print(os.path.dirname(os.__file__))')
     echo "$python"
-    find "$library" -name '*.py' -o -name '*.so' | grep -v -E '/(test|tests|idlelib|lib2to3|tkinter|ensurepip|site-packages|dist-packages)/'
-    { echo "$python"; find "$library/lib-dynload" -name '*.so'; } | xargs ldd 2>/dev/null | grep -o '/[^ ]*' | grep -v ':$' | sort -u
+    find "$library" -name '*.py' -o -name '*.so' |
+        grep -v -E '/(test|tests|idlelib|lib2to3|tkinter|ensurepip|site-packages|dist-packages)/'
+    { echo "$python"; find "$library/lib-dynload" -name '*.so'; } |
+        xargs ldd 2>/dev/null | grep -o '/[^ ]*' | grep -v ':$' | sort -u
 }
 
 image() {
     local root
     root=$(mktemp -d)
-    # shellcheck disable=SC2064
-    trap "rm -rf '$root'" EXIT
     mkdir -p "$root/rootfs"/{usr/bin,usr/sbin,usr/lib,usr/lib64,etc,tmp,proc,sys,dev,control,sandbox}
     # As Debian has it: the top folders are links into /usr.
     for name in bin sbin lib lib64; do ln -s "usr/$name" "$root/rootfs/$name"; done
@@ -65,7 +66,22 @@ image() {
     ldconfig -r "$root/rootfs" 2>/dev/null || true
     chmod 1777 "$root/rootfs/tmp"
     tar -C "$root/rootfs" --owner 0 --group 0 -cf - . | docker import - "$IMAGE" >/dev/null
+    rm -rf "$root"
     echo "the image $IMAGE is there" >&2
+}
+
+# Where no engine can be started the command runs all the same, and must say itself what it cannot do.
+run() {
+    local folder status=0
+    folder=$(mktemp -d /tmp/docker-XXXXXX)
+    # shellcheck disable=SC2064
+    trap "stop '$folder'" EXIT
+    if (start "$folder" >/dev/null); then
+        export DOCKER_HOST="unix://$folder/s"
+        image || true
+    fi
+    "$@" || status=$?
+    exit "$status"
 }
 
 stop() {
@@ -81,11 +97,15 @@ stop() {
 }
 
 case "${1:-}" in
+    run)
+        shift
+        run "$@"
+        ;;
     start) start "${2:?the folder}" ;;
     image) image ;;
     stop) stop "${2:?the folder}" ;;
     *)
-        sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+        sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
         exit 2
         ;;
 esac
