@@ -25,7 +25,7 @@ import time
 import traceback
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -169,6 +169,7 @@ class _Child:
     process: subprocess.Popen[bytes]
     channel: socket.socket
     log: IO[bytes]
+    owner: int = field(default_factory=os.getpid)
 
     def exchange(self, message: bytes, deadline_s: float) -> tuple[Any, ...]:
         """Send one request and return its answer. Raises ``TimeoutError``, ``OSError`` or unpickling's."""
@@ -215,8 +216,11 @@ class _Child:
         return f"; the end of its output:\n{shown}" if shown else ""
 
     def kill(self) -> None:
-        """Kill the whole process group, reap the child, close the descriptors; may be called again."""
-        if self.process.returncode is None:
+        """Kill the whole process group, reap the child, close the descriptors; may be called again.
+
+        In a forked copy of the owner only the copy's descriptors are closed: the child is not its own.
+        """
+        if self.process.returncode is None and os.getpid() == self.owner:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
