@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from palaestra.errors import OptionError
-from palaestra.sandboxes.core import Launch, Rung, Running, Sandbox, SandboxError, usable_cores
+from palaestra.sandboxes.core import Launch, Rung, Running, Sandbox, SandboxError, usual_workers
 from palaestra.sandboxes.forkserver import (
     INSIDE,
     Kind,
@@ -67,7 +67,7 @@ class BubblewrapSandbox(Sandbox):
         except BaseException:
             self._remove_scratch()
             raise
-        self._pool = Pool(workers or max(2, usable_cores()), self._slot, self.rung.name)
+        self._pool = Pool(workers or usual_workers(), self._slot, self.rung.name)
         self._pool.put(first)
 
     def start(self, *launches: Launch) -> tuple[Running, ...]:

@@ -163,6 +163,10 @@ class Launch:
     limits: Limits = field(default_factory=Limits)
     channel: socket.socket | None = None
 
+    def __post_init__(self) -> None:
+        if self.program.driver and self.channel is None:
+            raise OptionError(f"the driver {self.program.driver!r} speaks over a channel: give it one")
+
 
 class Running(ABC):
     """A started program."""
@@ -223,6 +227,14 @@ class Sandbox(ABC):
         self.close()
 
 
+def usual_workers() -> int:
+    """Return how many programs a sandbox usually runs side by side: two a core, at least four.
+
+    A split grade takes two programs of which one mostly waits, so that fewer would leave cores idle.
+    """
+    return max(4, 2 * usable_cores())
+
+
 def usable_cores() -> int:
-    """Return how many cores this process may use: the usual number of slots."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

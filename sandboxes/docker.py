@@ -26,7 +26,7 @@ from types import ModuleType
 from typing import Any
 
 from palaestra.errors import MissingExtraError, OptionError
-from palaestra.sandboxes.core import Launch, Rung, Running, Sandbox, SandboxError, usable_cores
+from palaestra.sandboxes.core import Launch, Rung, Running, Sandbox, SandboxError, usual_workers
 from palaestra.sandboxes.forkserver import INSIDE, Pool, Slot, remove_scratch, zygote_config
 
 IMAGE = "palaestra-sandbox"
@@ -83,7 +83,7 @@ class DockerSandbox(Sandbox):
             self._remove_scratch()
             self._client.close()
             raise
-        self._pool = Pool(workers or max(2, usable_cores()), self._slot, self.rung.name)
+        self._pool = Pool(workers or usual_workers(), self._slot, self.rung.name)
         self._pool.put(first)
 
     def start(self, *launches: Launch) -> tuple[Running, ...]:

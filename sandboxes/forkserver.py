@@ -37,7 +37,7 @@ from palaestra.sandboxes.core import (
     Running,
     Sandbox,
     SandboxError,
-    usable_cores,
+    usual_workers,
 )
 from palaestra.sandboxes.inside import kernel
 
@@ -67,7 +67,7 @@ _BARE = "fork server, no namespaces"
 class ForkSandbox(Sandbox):
     """Runs programs in forked, confined children; the default sandbox.
 
-    ``workers`` slots run programs side by side (the usable cores, at least 2, when not given); each open
+    ``workers`` slots run programs side by side (two a core, at least 4, when not given); each open
     session has a slot of its own beside them. ``kind`` "numeric" offers numpy and sympy, already imported.
     ``namespaces`` None takes them where the machine allows; True insists; False does without. Raises
     ``SandboxError`` when the machine cannot confine a program this way.
@@ -90,7 +90,7 @@ class ForkSandbox(Sandbox):
             raise
         self._mode = mode
         self.rung = _rung(mode)
-        self._pool = Pool(workers or max(2, usable_cores()), lambda: self._slot(mode), self.rung.name)
+        self._pool = Pool(workers or usual_workers(), lambda: self._slot(mode), self.rung.name)
         self._pool.put(first)
 
     def start(self, *launches: Launch) -> tuple[Running, ...]:

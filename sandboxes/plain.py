@@ -30,7 +30,7 @@ from palaestra.sandboxes.core import (
     Running,
     Sandbox,
     SandboxError,
-    usable_cores,
+    usual_workers,
 )
 from palaestra.sandboxes.forkserver import INSIDE, VARIABLES, Kind, python_command
 
@@ -67,7 +67,7 @@ child.run_program(source, order["driver"], lambda: None)
 class SubprocessSandbox(Sandbox):
     """Runs each program in a process of its own, as this very user, with all that the user may do.
 
-    ``workers`` programs run side by side (the usable cores, at least 2, when not given); ``kind`` "numeric"
+    ``workers`` programs run side by side (two a core, at least 4, when not given); ``kind`` "numeric"
     offers what is installed here.
     """
 
@@ -87,7 +87,7 @@ class SubprocessSandbox(Sandbox):
         if kind not in ("plain", "numeric"):
             raise OptionError(f"a sandbox's kind is 'plain' or 'numeric', not {kind!r}")
         self.kind: Kind = kind
-        self.workers = workers or max(2, usable_cores())
+        self.workers = workers or usual_workers()
         self._room = threading.Condition()
         self._running: set[_Process] = set()
         self._closed = False

@@ -181,6 +181,7 @@ def test_options_are_checked_early():
         lambda: Program("x", files={"/abs": b""}),
         lambda: Program("x", files={"a/../../b": b""}),
         lambda: Program("x", variables={"A": "b\0c"}),
+        lambda: Launch(Program("x", driver="repl")),
         lambda: Limits(cpu_s=0),
         lambda: Limits(memory_bytes=1 << 20),
         lambda: ForkSandbox(1),
