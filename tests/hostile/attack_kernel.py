@@ -356,6 +356,7 @@ def attempt():
     return False if calling(20, 0, 0) != os.getpid() and calling(359, 2, 2) < 0 else True
 judge(attempt)
 """,
+        any_of(held, dies_of(31), dies_of(11)),  # the kernel may not know such calls at all
         machine="x86_64",
     ),
     Hostile(

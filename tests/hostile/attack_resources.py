@@ -306,7 +306,9 @@ except (RuntimeError, MemoryError):
 os.write(1, b"ESCAPED" if started >= 1000 else b"HELD")
 os._exit(0)
 """,
-        starved,
+        # A thread that finds no memory to begin leaves the one that waits for its start waiting.
+        any_of(starved, ends(WALL)),
+        Limits(cpu_s=1, wall_s=5, memory_bytes=256 << 20),
     ),
     Hostile(
         "daemon-by-double-fork",
