@@ -108,8 +108,8 @@ def _list(config: ListConfig, library: Library) -> None:
             str(skill.version),
             str(statistics.uses),
             "" if rate is None else f"{rate:.0%}",
-            skill.provenance.scenario or skill.category,
-            skill.retired or skill.description.partition("\n")[0],
+            _printable(skill.provenance.scenario or skill.category),
+            _printable(skill.retired or _first_line(skill)),
         )
     # Not interpreted as markup: a description may hold brackets.
     console = Console(highlight=False, markup=False)
@@ -121,14 +121,14 @@ def _list(config: ListConfig, library: Library) -> None:
 def _show(config: ShowConfig, library: Library) -> None:
     skill = library.get(config.name, config.version)
     statistics = library.statistics(skill.name, skill.version)
-    print(f"{skill.signature or skill.name}   {skill.kind}, version {skill.version}", end="")
-    print(f", retired: {skill.retired}" if skill.retired else "")
+    end = f", retired: {skill.retired}" if skill.retired else ""
+    _say(f"{skill.signature or skill.name}   {skill.kind}, version {skill.version}{end}")
     for label, value in (*_facts(skill), ("fared", _fared(statistics.successes, statistics.uses))):
         if value:
-            print(f"{label:>9}: {value}")
-    print(f"\n{render(skill)}")
+            _say(f"{label:>9}: {value}")
+    _say(f"\n{render(skill)}")
     for version in library.history(skill.name):
-        print(f"version {version.version}: {version.retired or version.description.partition(chr(10))[0]}")
+        _say(f"version {version.version}: {version.retired or _first_line(version)}")
 
 
 def _facts(skill: Skill) -> list[tuple[str, str]]:
@@ -165,17 +165,34 @@ def _diff(config: DiffConfig, library: Library) -> None:
             continue
         what = "added" if old is None else "removed" if new is None else "changed"
         print(f"\n{what} {name}")
-        lines = [_text(skill).splitlines() if skill else [] for skill in (old, new)]
-        titles = [f"{name} version {skill.version}" if skill else "nothing" for skill in (old, new)]
-        for line in difflib.unified_diff(*lines, *titles, lineterm=""):
-            print(line)
+        for line in difflib.unified_diff(_lines(old), _lines(new), _title(old), _title(new), lineterm=""):
+            _say(line)
 
 
 def _label(library: Library) -> str:
     return f"version {library.version} ({library.digest[:12] or 'empty'}, {len(library)} skills)"
 
 
-def _text(skill: Skill) -> str:
-    """Return the parts of a skill that a change may concern, in reading order."""
+def _title(skill: Skill | None) -> str:
+    return f"{skill.name} version {skill.version}" if skill else "nothing"
+
+
+def _lines(skill: Skill | None) -> list[str]:
+    """Return what a change may concern, in reading order."""
+    if skill is None:
+        return []
     facts = [f"{label}: {value}" for label, value in _facts(skill) if value and label != "checked"]
-    return "\n".join([*facts, render(skill)])
+    return "\n".join([*facts, render(skill)]).splitlines()
+
+
+def _first_line(skill: Skill) -> str:
+    return skill.description.partition("\n")[0]
+
+
+def _printable(text: str) -> str:
+    """Return the text without lone surrogates, which an environment's text may hold and no terminal takes."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _say(text: str) -> None:
+    print(_printable(text))

@@ -119,8 +119,8 @@ class Skill:
 
     @property
     def content(self) -> Skill:
-        """The skill without what the library adds: equal contents mean that nothing was changed."""
-        return replace(self, version=1, retired="", checked="")
+        """What a prompt can show: versions of equal content differ in nothing that an agent sees."""
+        return replace(self, version=1, retired="", checked="", example=None, provenance=Provenance())
 
 
 def skill_to_record(skill: Skill) -> dict[str, Any]:

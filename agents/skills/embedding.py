@@ -44,8 +44,10 @@ class SentenceEmbedder:
     def _embed(self, texts: list[str]) -> np.ndarray:
         import torch
 
+        # An environment's text may hold a lone surrogate, which no tokenizer takes.
+        readable = [text.encode("utf-8", "replace").decode() for text in texts]
         inputs = self._tokenizer(
-            texts, padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
+            readable, padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
         )
         with torch.inference_mode():
             states = self._model(**inputs).last_hidden_state

@@ -244,7 +244,17 @@ def _joined(text: str) -> str:
 
 
 def _fold(text: str) -> str:
-    """Join lines as ``>`` does: single breaks become spaces, blank lines breaks, deeper lines stay."""
-    folded = re.sub(r"(?<=[^\n])\n(?=[^\n ])", "\x00", text)
-    folded = re.sub(r"\n(\n+)(?=[^\n ])", r"\1", folded)
-    return folded.replace("\x00", " ")
+    """Join lines as ``>`` does: single breaks become spaces, blank lines breaks; deeper lines stay lines."""
+    folded, above, blanks = "", None, 0
+    for line in text.split("\n"):
+        if not line:
+            blanks += 1
+            continue
+        if above is None:
+            folded = "\n" * blanks
+        elif line[0] == " " or above[0] == " ":
+            folded += "\n" * (blanks + 1)
+        else:
+            folded += "\n" * blanks or " "
+        folded, above, blanks = folded + line, line, 0
+    return folded

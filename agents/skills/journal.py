@@ -1,4 +1,4 @@
-"""Files that are only ever appended to, line by line, so that a crash or a cut costs the last line at most."""
+"""Files that only ever grow by whole lines, so that a crash or a cut costs the last line at most."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ class Library:
         if version is None:
             return history[-1]
         if not 1 <= version <= len(history):
-            raise UnknownNameError(f"version of {name}", version, range(1, len(history) + 1))
+            raise UnknownNameError(f"version of {name}", version, map(str, range(1, len(history) + 1)))
         return history[version - 1]
 
     def history(self, name: str) -> list[Skill]:
@@ -172,7 +172,7 @@ class Library:
     def at(self, version: int) -> Library:
         """Return the library as it was at a version, frozen. Raises ``UnknownNameError``."""
         if not 0 <= version <= self.version:
-            raise UnknownNameError("version of the library", version, range(self.version + 1))
+            raise UnknownNameError("version of the library", version, map(str, range(self.version + 1)))
         earlier = Library(validator=self._validate, frozen=True)
         for change in self._changes[:version]:
             earlier._apply(change)
@@ -196,7 +196,9 @@ class Library:
     def statistics(self, name: str, version: int | None = None) -> Statistics:
         """Return how a version of a skill fared, the latest by default. Raises ``UnknownNameError``."""
         skill = self.get(name, version)
-        return self._statistics.get((skill.name, skill.version), Statistics())
+        # Retiring makes a version that nobody uses: what counts is the one before it.
+        key = (skill.name, skill.version - bool(skill.retired))
+        return self._statistics.get(key, Statistics())
 
     def tags(self, names: Collection[str]) -> dict[str, Any]:
         """Return what an episode should remember about the skills that its prompt held."""
@@ -222,14 +224,14 @@ class Library:
     def update(self, skill: Skill) -> Skill:
         """Validate a new version of a skill and of those that need it; take it in and return it.
 
-        A skill that says the same as the present version changes nothing. A retired skill is in use again.
+        A skill of the same content as the present version changes nothing. A retired skill is in use again.
         Raises as ``add`` does, ``UnknownNameError`` when there is no such skill.
         """
         self._refuse_frozen(f"update {skill.name!r}")
         present = self.get(skill.name)
-        checked = self._checked(replace(skill, version=present.version + 1, retired=""))
-        if checked.content == present.content and not present.retired:
+        if skill.content == present.content and not present.retired:
             return present
+        checked = self._checked(replace(skill, version=present.version + 1, retired=""))
         self._check_dependents(checked)
         return self._commit("update", checked)
 
@@ -250,10 +252,13 @@ class Library:
     def used(self, names: Collection[str], success: bool) -> None:
         """Count one use of each skill, in a task that succeeded or did not.
 
-        Raises ``UnknownNameError``, ``LibraryFrozenError``, ``StorageError``.
+        Raises ``UnknownNameError``, ``OptionError`` for a retired one, ``LibraryFrozenError``,
+        ``StorageError``.
         """
         self._refuse_frozen("count uses")
         for skill in [self.get(name) for name in names]:
+            if skill.retired:
+                raise OptionError(f"{skill.name!r} is retired: it was in no prompt")
             key = (skill.name, skill.version)
             old = self._statistics.get(key, Statistics())
             new = Statistics(

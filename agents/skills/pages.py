@@ -47,6 +47,8 @@ def check_page(skill: Skill) -> None:
         )
     if not skill.description.strip() or not skill.body.strip():
         raise SkillRefusedError(skill.name, Refusal.FORM, "a page needs a description and a text")
+    if any("\ud800" <= character <= "\udfff" for character in skill.description + skill.body):
+        raise SkillRefusedError(skill.name, Refusal.FORM, "a lone surrogate cannot be written to a file")
     compatibility = str(skill.extra.get("compatibility", ""))
     if (
         len(skill.description) > LONGEST_DESCRIPTION_CHARACTERS

@@ -281,5 +281,5 @@ def retrieve(
 
 
 def block(found: Sequence[Retrieved]) -> str:
-    """Return the text that a prompt shows for what was retrieved; code in it can be run as it stands."""
+    """Return the text that a prompt shows. Code skills alone make a program that defines all of them."""
     return "\n".join(render(skill) for one in found for skill in (*one.helpers, one.skill))
