@@ -144,11 +144,11 @@ def reencode(episode: Episode, context: Context, *, remind_goal: bool = False) -
     """Return a text episode with the ids that ``context`` gives it (log-probs 0), for imitation.
 
     The actions (and thoughts, from the turns' tags) are written as a policy would write them. Observations,
-    rewards, validity and tags stay; turns that do not fit are left out and the episode is tagged
-    ``context_full``.
+    rewards, validity and tags stay; questions beside the episode (``aside``) are left out, and so are turns
+    that do not fit: then the episode is tagged ``context_full``.
     """
     copy = replace(episode, turns=[], tags=dict(episode.tags))
-    for number, turn in enumerate(episode.turns):
+    for number, turn in enumerate(turn for turn in episode.turns if not turn.tags.get("aside")):
         if number == 0:
             context.begin(turn.observation)
         else:

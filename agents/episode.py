@@ -122,7 +122,8 @@ class Sequence:
 
 def sequences(episode: Episode) -> list[Sequence]:
     """Return the token rows of an episode: one where every turn extends the last, more where a turn
-    starts afresh. Raises ``ContractError`` where the prefix property or a length is broken.
+    starts afresh. A turn with the tag ``aside`` (a question beside the episode) has a row of its own, which
+    no other turn extends. Raises ``ContractError`` where the prefix property or a length is broken.
     """
     rows: list[Sequence] = []
     row: Sequence | None = None
@@ -133,19 +134,27 @@ def sequences(episode: Episode) -> list[Sequence]:
             )
         if not all(math.isfinite(value) for value in turn.logprobs):
             raise ContractError(f"turn {number} has a log-prob that is not finite")
+        if turn.tags.get("aside"):
+            rows.append(Sequence([], [], [], []))
+            _extend(rows[-1], turn, number)
+            continue
         if row is None or turn.kept == 0:
             row = Sequence([], [], [], [])
             rows.append(row)
-        if turn.kept != len(row.ids):
-            raise ContractError(
-                f"turn {number} keeps {turn.kept} ids of a sequence of {len(row.ids)}: not a prefix extension"
-            )
-        added, sampled = len(turn.prompt_ids), len(turn.completion_ids)
-        row.ids.extend(turn.prompt_ids + turn.completion_ids)
-        row.mask.extend([False] * added + [True] * sampled)
-        row.logprobs.extend([0.0] * added + turn.logprobs)
-        row.turn.extend([-1] * added + [number] * sampled)
+        _extend(row, turn, number)
     return rows
+
+
+def _extend(row: Sequence, turn: Turn, number: int) -> None:
+    if turn.kept != len(row.ids):
+        raise ContractError(
+            f"turn {number} keeps {turn.kept} ids of a sequence of {len(row.ids)}: not a prefix extension"
+        )
+    added, sampled = len(turn.prompt_ids), len(turn.completion_ids)
+    row.ids.extend(turn.prompt_ids + turn.completion_ids)
+    row.mask.extend([False] * added + [True] * sampled)
+    row.logprobs.extend([0.0] * added + turn.logprobs)
+    row.turn.extend([-1] * added + [number] * sampled)
 
 
 class EpisodeWriter:

@@ -81,7 +81,9 @@ class Actor:
 
     ``observation``, ``info`` and ``done`` are what the environment said last. ``generate`` asks the policy,
     ``step`` acts; what was generated since the last step belongs to the turn of the next one. A generation
-    that is followed by another one, not by a step, is a turn of its own without an action.
+    that is followed by another one, not by a step, is a turn of its own without an action. ``aside``,
+    ``insert`` and ``act_elsewhere`` are for agents that do more than observe and act. ``sessions`` are the
+    names under which the policy was asked.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Actor:
         self._policy = policy
         self._ask = ask
         self._session = session
+        self.sessions = [session]
         self._generated: tuple[list[int], int, Completion] | None = None
         self._row_tokens = 0
 
@@ -125,15 +128,57 @@ class Actor:
         ``InfrastructureError`` when the policy failed or took too long; let it pass.
         """
         self._close_turn("", 0.0, valid=True, tags={"no_action": True})
-        view = self._stage.view(self.observation, self.info)
-        request = Request(ids, self._session, self.generator, sampling or Sampling(), view)
-        completion = await self._ask(request)
-        if len(completion.ids) != len(completion.logprobs):
-            raise ContractError(
-                f"{self._policy.name} gave {len(completion.ids)} ids and {len(completion.logprobs)} log-probs"
-            )
+        completion = await self._complete(ids, self._session, sampling, self.observation)
         self._generated = (list(ids[kept:]), kept, completion)
         return completion
+
+    async def aside(
+        self, ids: Sequence[int], sampling: Sampling | None = None, *, question: str, tags: Mapping[str, Any]
+    ) -> Completion:
+        """Ask the policy something beside the episode, such as what went wrong or why an action makes sense.
+
+        The prompt ``ids`` (the text ``question``) stands alone. It and its completion are kept as a turn with
+        the tags ``aside``, ``no_action`` and ``tags``, which has a row of its own in ``sequences`` and does
+        not interrupt the row of the turns around it. Raises ``InfrastructureError`` as ``generate`` does.
+        """
+        # A session of its own, so that the episode's cache is still there when it goes on.
+        session = f"{self._session} aside"
+        if session not in self.sessions:
+            self.sessions.append(session)
+        completion = await self._complete(ids, session, sampling, question)
+        self.episode.turns.append(
+            Turn(
+                observation=question,
+                prompt_ids=list(ids),
+                kept=0,
+                completion_ids=completion.ids,
+                logprobs=completion.logprobs,
+                action="",
+                finish_reason=completion.finish_reason,
+                tags={**completion.tags, **tags, "aside": True, "no_action": True},
+            )
+        )
+        return completion
+
+    def insert(self, ids: Sequence[int], action_ids: Sequence[int], *, kept: int = 0) -> None:
+        """Let the action of the next ``step`` be one that the policy did not sample, ``action_ids``.
+
+        They are recorded at the end of the turn's prompt, so no trainer takes them for the policy's own, and
+        counted in the turn's tag ``inserted_tokens``. ``ids`` and ``kept`` are as in ``generate``.
+        """
+        self._close_turn("", 0.0, valid=True, tags={"no_action": True})
+        tags = {"inserted_tokens": len(action_ids)}
+        self._generated = ([*ids[kept:], *action_ids], kept, Completion([], [], "stop", tags))
+
+    def act_elsewhere(
+        self, action: str, observation: str, *, valid: bool = True, tags: Mapping[str, Any] | None = None
+    ) -> None:
+        """End the turn by an action that went elsewhere than to the environment, such as code to a sandbox.
+
+        ``observation`` is what it brought, and what the next turn shows.
+        """
+        self._close_turn(action, 0.0, valid=valid, tags=tags or {})
+        self.observation = self.episode.final_observation = observation
 
     async def step(
         self, action: str, *, valid: bool = True, tags: Mapping[str, Any] | None = None
@@ -168,6 +213,17 @@ class Actor:
     def end(self) -> None:
         """Keep a generation that no step followed. Called by the engine."""
         self._close_turn("", 0.0, valid=True, tags={"no_action": True})
+
+    async def _complete(
+        self, ids: Sequence[int], session: str, sampling: Sampling | None, observation: str
+    ) -> Completion:
+        view = self._stage.view(observation, self.info)
+        completion = await self._ask(Request(ids, session, self.generator, sampling or Sampling(), view))
+        if len(completion.ids) != len(completion.logprobs):
+            raise ContractError(
+                f"{self._policy.name} gave {len(completion.ids)} ids and {len(completion.logprobs)} log-probs"
+            )
+        return completion
 
     def _close_turn(self, action: str, reward: float, *, valid: bool, tags: Mapping[str, Any]) -> None:
         if self._generated is None:
@@ -339,7 +395,8 @@ class _Engine:
         except Exception:  # a mistake in the agent or the policy: the others go on, this one says what it was
             _fail(episode, traceback.format_exc())
         finally:
-            self._gathering.forget(session)
+            for name in actor.sessions:
+                self._gathering.forget(name)
             (self._stages.give_back if sound else self._stages.discard)(stage)
         actor.end()
         episode.seconds = time.perf_counter() - began
