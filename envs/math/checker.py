@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from palaestra.errors import MissingExtraError
+from palaestra.errors import MissingExtraError, WorkerError
 
 # The signal of a timer that counts the process's own time.
 OUT_OF_TIME = signal.SIGPROF
@@ -26,8 +26,8 @@ _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 # What answers may say besides the words of the question: connectives and functions.
 _COMMON_WORDS = {"and", "or", "sin", "cos", "tan", "cot", "sec", "csc", "log", "exp", "sqrt", "frac", "infty"}
 _TWO_NUMBERS = re.compile(r"\d\s+\d")
-# A comma that does not part thousands, a semicolon, a new line, a connective.
-_SEVERAL = re.compile(r",(?!\d{3}(?!\d))|;|\\\\|(?<![\\A-Za-z])(?:or|and)(?![A-Za-z])")
+# A comma that does not part thousands, a semicolon, a new line, a connective, two signs in one.
+_SEVERAL = re.compile(r",(?!\d{3}(?!\d))|;|\\pm|\\mp|\\\\|(?<![\\A-Za-z])(?:or|and)(?![A-Za-z])")
 
 
 class Checker:
@@ -38,14 +38,17 @@ class Checker:
 
     def __init__(self) -> None:
         try:
-            import math_verify
+            from math_verify import parse, verify
         except ImportError as error:
             raise MissingExtraError("judging answers by value", "math") from error
+        self._parse, self._verify = parse, verify
         logging.getLogger("math_verify").setLevel(logging.CRITICAL)
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         most = _MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(_MEMORY_BYTES, hard)
         resource.setrlimit(resource.RLIMIT_AS, (most, hard))
-        self._math_verify = math_verify
+        # Whatever fails in `equal` makes an answer wrong; so what always fails must show itself here.
+        if not self.equal("1/2", "0.5") or self.equal("1/2", "0.6"):
+            raise WorkerError("math-verify cannot tell 1/2 from 0.6 here: is another version installed?")
 
     def equal(self, gold: str, answer: str, question: str = "") -> bool:
         """Say whether ``answer`` has the value of ``gold``; whatever fails in reading it makes it wrong."""
@@ -53,12 +56,11 @@ class Checker:
             return False
         with _limited():
             try:
-                return self._math_verify.verify(self._parse(gold), self._parse(answer), timeout_seconds=None)
+                # Its own deadlines use SIGALRM, and are off.
+                one, other = (self._parse(f"\\boxed{{{text}}}", parsing_timeout=0) for text in (gold, answer))
+                return self._verify(one, other, timeout_seconds=0)
             except Exception:  # an algebra system on arbitrary text raises anything
                 return False
-
-    def _parse(self, text: str) -> list[Any]:
-        return self._math_verify.parse(f"\\boxed{{{text}}}", parsing_timeout=0)
 
     def score(self, generator: str, level: str, answer: str, entry: dict[str, Any]) -> bool:
         """Say whether the generator's own scorer gives ``answer`` all of its points."""

@@ -24,8 +24,8 @@ _LONGEST_OUTPUT = 4000  # characters shown of what a program printed
 _ASK = "Give the final answer as \\boxed{...}."
 _ASK_WITH_PYTHON = (
     "You can run Python: write a block that begins with ```python and ends with ```, and its output comes "
-    "back. Variables are kept from block to block; numpy and sympy are there. When you know the answer, write "
-    "no block and give the final answer as \\boxed{...}."
+    "back. Variables are kept from block to block; numpy and sympy are there. When you know the answer, "
+    "write no block and give the final answer as \\boxed{...}."
 )
 
 
@@ -35,13 +35,13 @@ class MathEnv(TextEnv):
     Observation: the problem and how to answer; with the tool, afterwards what each program printed.
     Action: any text. Its final answer is the last ``\boxed{...}``, ``<answer>...</answer>``, line
     ``Answer: ...`` or line ``#### number``: of several answers the last one counts, and an answer that names
-    alternatives is wrong. With ``tools="python"``, an action with a ```python block runs the block instead, in
-    a sandboxed session (10 s of processor time a block, 1 GiB, no network, none of your files); an answer
+    alternatives is wrong. With ``tools="python"``, an action with a ```python block runs the block instead,
+    in a sandboxed session (10 s of processor time a block, 1 GiB, no network, none of your files); an answer
     beside it is not taken.
     Reward: 1 for an answer of the right value (numbers exactly, expressions by math-verify, exercises with
     several right answers by all points of their generator's scorer), else 0; there is no partial credit.
-    End: terminates at the first final answer; truncates after ``max_steps`` (default 1, with a tool 8). A text
-    with neither an answer nor a program costs a step.
+    End: terminates at the first final answer. A text with neither an answer nor a program costs a step, and
+    ``max_steps`` (default 1, with the tool 8) truncate; with a single step, any text is the answer.
     Splits: train, valid, test. Generated exercises are split by a hash of their text, so that no question is
     in two splits; GSM8K and MATH as published, with a tenth of train as valid. A single file is split by a
     hash of the question, or taken whole by ``split="all"``.
@@ -96,6 +96,7 @@ class MathEnv(TextEnv):
         steps = max_steps if max_steps is not None else 1 if tools is None else 8
         super().__init__(tasks, max_steps=steps, render_mode=render_mode, **unknown)
         self.source, self.tools, self.sandbox = source, tools, sandbox
+        self._ask = _ASK_WITH_PYTHON if tools else _ASK
         self._answer: str | None = None
         self._session: Session | None = None
 
@@ -104,7 +105,7 @@ class MathEnv(TextEnv):
     def _start(self, task: Task) -> str:
         self._end_session()
         self._answer = None
-        return f"{task.goal.strip()}\n\n{_ASK_WITH_PYTHON if self.tools else _ASK}"
+        return f"{task.goal.strip()}\n\n{self._ask}"
 
     def _apply(self, action: str) -> tuple[str, bool]:
         program = answers.code(action) if self.tools else None
@@ -112,7 +113,8 @@ class MathEnv(TextEnv):
             return self._run(program), False
         self._answer = answers.extract(action)
         if self._answer is None:
-            return "There is no final answer in this. " + (_ASK_WITH_PYTHON if self.tools else _ASK), False
+            # Whoever has one step has answered with it, wrongly: no limit cut the episode off.
+            return f"There is no final answer in this. {self._ask}", self.max_steps == 1
         return "Your answer is taken.", True
 
     def _run(self, program: str) -> str:

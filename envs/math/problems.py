@@ -73,9 +73,7 @@ def _file(path: Path, split: str) -> tuple[Path, Pool]:
     if path.is_file():
         return path, "one file"
     if not path.exists():
-        raise DataError(
-            f"{path} does not exist: data is a .jsonl file of problems, or a folder of such files"
-        )
+        raise DataError(f"{path} does not exist: data is a .jsonl file of problems, or a folder of them")
     shared = not (path / "valid.jsonl").exists() and split != "test"
     file = path / ("train.jsonl" if shared else f"{split}.jsonl")
     if not file.is_file():
