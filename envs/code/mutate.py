@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -38,118 +39,120 @@ _TWINS = {"min": "max", "max": "min", "any": "all", "all": "any", "upper": "lowe
 # Calls whose value resembles their argument: leaving them out is a step forgotten.
 _TRANSPARENT = {"sorted", "abs", "set", "reversed", "list", "str", "int", "round"}
 
-Change = Callable[[Any], bool]
+Change = Callable[[Any], ast.AST | None]
+"""Changes a node, or makes another for its place; None where it cannot."""
+
 Case = tuple[tuple[Any, ...], Any]
 """The arguments of a call, and what it must return."""
 
 
-def _other_comparison(node: ast.AST) -> bool:
-    if not isinstance(node, ast.Compare):
-        return False
+def _other_comparison(node: ast.Compare) -> ast.AST | None:
     node.ops[0] = _COMPARISONS[type(node.ops[0])]()
-    return True
+    return node
 
 
-def _other_operator(node: ast.AST) -> bool:
-    if not isinstance(node, ast.BinOp | ast.AugAssign) or type(node.op) not in _OPERATORS:
-        return False
+def _other_operator(node: ast.BinOp | ast.AugAssign) -> ast.AST | None:
+    if type(node.op) not in _OPERATORS:
+        return None
     node.op = _OPERATORS[type(node.op)]()
-    return True
+    return node
 
 
-def _one_more(node: ast.AST) -> bool:
-    number = node.value if isinstance(node, ast.Constant) else None
-    if not isinstance(node, ast.Constant) or isinstance(number, bool) or not isinstance(number, int | float):
-        return False
-    node.value = number + 1
-    return True
+def _one_more(node: ast.Constant) -> ast.AST | None:
+    if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+        return None
+    node.value = node.value + 1
+    return node
 
 
-def _one_less(node: ast.AST) -> bool:
-    number = node.value if isinstance(node, ast.Constant) else None
-    if not isinstance(node, ast.Constant) or isinstance(number, bool) or not isinstance(number, int | float):
-        return False
-    node.value = number - 1
-    return True
+def _one_less(node: ast.Constant) -> ast.AST | None:
+    if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+        return None
+    node.value = node.value - 1
+    return node
 
 
-def _and_for_or(node: ast.AST) -> bool:
-    if not isinstance(node, ast.BoolOp):
-        return False
+def _and_for_or(node: ast.BoolOp) -> ast.AST | None:
     node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-    return True
+    return node
 
 
-def _no_guard(node: ast.AST) -> bool:
+def _no_guard(node: ast.If) -> ast.AST | None:
     """Drop the treatment of a special case: an ``if`` without ``else`` that leaves or goes on."""
-    if not isinstance(node, ast.If) or node.orelse:
-        return False
-    if not isinstance(node.body[-1], ast.Return | ast.Continue | ast.Break | ast.Raise):
-        return False
+    if node.orelse or not isinstance(node.body[-1], ast.Return | ast.Continue | ast.Break | ast.Raise):
+        return None
     node.test, node.body = ast.Constant(False), [ast.Pass()]
-    return True
+    return node
 
 
-def _never(node: ast.AST) -> bool:
-    if not isinstance(node, ast.If | ast.IfExp):
-        return False
+def _never(node: ast.If | ast.IfExp) -> ast.AST | None:
     node.test = ast.Constant(False)
-    return True
+    return node
 
 
-def _other_truth(node: ast.AST) -> bool:
-    if not isinstance(node, ast.Constant) or type(node.value) is not bool:
-        return False
+def _other_truth(node: ast.Constant) -> ast.AST | None:
+    if not isinstance(node.value, bool):
+        return None
     node.value = not node.value
-    return True
+    return node
 
 
-def _twin(node: ast.AST) -> bool:
+def _twin(node: ast.Name | ast.Attribute) -> ast.AST | None:
     if isinstance(node, ast.Name) and node.id in _TWINS:
         node.id = _TWINS[node.id]
     elif isinstance(node, ast.Attribute) and node.attr in _TWINS:
         node.attr = _TWINS[node.attr]
     else:
-        return False
-    return True
+        return None
+    return node
 
 
-def _last_statement_lost(node: ast.AST) -> bool:
+def _last_statement_lost(node: ast.For | ast.If) -> ast.AST | None:
     """Forget the update at the end of a loop or branch."""
-    if not isinstance(node, ast.For | ast.If) or len(node.body) < 2:
-        return False
+    if len(node.body) < 2:
+        return None
     node.body.pop()
-    return True
+    return node
 
 
-def _other_text(node: ast.AST) -> bool:
-    if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
-        return False
+def _other_text(node: ast.Constant) -> ast.AST | None:
+    if not isinstance(node.value, str):
+        return None
     node.value = node.value[:-1] if node.value else " "
-    return True
+    return node
 
 
-def _nothing_returned(node: ast.AST) -> bool:
-    if not isinstance(node, ast.Return) or node.value is None:
-        return False
+def _nothing_returned(node: ast.Return) -> ast.AST | None:
+    if node.value is None:
+        return None
     node.value = ast.Constant(None)
-    return True
+    return node
 
 
-# The subtle ones first; each looks at a node, changes it in place and says whether it did.
-CHANGES: tuple[Change, ...] = (
-    _other_comparison,
-    _one_more,
-    _no_guard,
-    _other_operator,
-    _one_less,
-    _and_for_or,
-    _last_statement_lost,
-    _twin,
-    _other_truth,
-    _never,
-    _other_text,
-    _nothing_returned,
+def _call_left_out(node: ast.Call) -> ast.AST | None:
+    """Leave out a step: the call becomes what it was called on."""
+    if isinstance(node.func, ast.Name):
+        return node.args[0] if node.func.id in _TRANSPARENT and node.args else None
+    if isinstance(node.func, ast.Attribute) and not isinstance(node.func.value, ast.Constant):
+        return node.func.value
+    return None
+
+
+# The subtle ones first, each with the kind of node that it is for.
+CHANGES: tuple[tuple[Any, Change], ...] = (
+    (ast.Compare, _other_comparison),
+    (ast.Constant, _one_more),
+    (ast.If, _no_guard),
+    (ast.BinOp | ast.AugAssign, _other_operator),
+    (ast.Call, _call_left_out),
+    (ast.Constant, _one_less),
+    (ast.BoolOp, _and_for_or),
+    (ast.For | ast.If, _last_statement_lost),
+    (ast.Name | ast.Attribute, _twin),
+    (ast.Constant, _other_truth),
+    (ast.If | ast.IfExp, _never),
+    (ast.Constant, _other_text),
+    (ast.Return, _nothing_returned),
 )
 
 
@@ -159,8 +162,7 @@ def mutants(source: str, *, entry_point: str = "") -> Iterator[str]:
     Docstrings and annotations stay as they are; with an entry point, so does everything before it.
     """
     tree = ast.parse(source)
-    streams = [_changed(tree, change, entry_point) for change in CHANGES]
-    streams.insert(4, _without_call(tree, entry_point))
+    streams = [_changed(tree, kind, change, entry_point) for kind, change in CHANGES]
     seen = {ast.unparse(tree)}
     while streams:
         for stream in list(streams):
@@ -194,38 +196,28 @@ def _collect(node: ast.AST, found: list[ast.AST]) -> None:
         _collect(child, found)
 
 
-def _changed(tree: ast.Module, change: Change, entry_point: str) -> Iterator[str]:
-    for place in range(len(_places(tree, entry_point))):
-        fresh = copy.deepcopy(tree)
-        if change(_places(fresh, entry_point)[place]):
+def _changed(tree: ast.Module, kind: Any, change: Change, entry_point: str) -> Iterator[str]:
+    packed = pickle.dumps(tree)  # unpacking is several times cheaper than a deep copy
+    for place, original in enumerate(_places(tree, entry_point)):
+        if not isinstance(original, kind):
+            continue
+        fresh = pickle.loads(packed)
+        node = _places(fresh, entry_point)[place]
+        if (changed := change(node)) is not None:
+            if changed is not node:
+                fresh = _Exchange(node, changed).visit(fresh)
             yield ast.unparse(ast.fix_missing_locations(fresh))
 
 
-class _CallDropped(ast.NodeTransformer):
-    """Replaces one call by what it was called on."""
+class _Exchange(ast.NodeTransformer):
+    """Puts one node in the place of another."""
 
-    def __init__(self, wanted: ast.AST) -> None:
-        self._wanted = wanted
+    def __init__(self, old: ast.AST, new: ast.AST) -> None:
+        self._old, self._new = old, new
 
-    def visit_Call(self, node: ast.Call) -> ast.expr:
-        self.generic_visit(node)
-        if node is not self._wanted:
-            return node
-        return node.func.value if isinstance(node.func, ast.Attribute) else node.args[0]
-
-
-def _without_call(tree: ast.Module, entry_point: str) -> Iterator[str]:
-    for place in range(len(_places(tree, entry_point))):
-        fresh = copy.deepcopy(tree)
-        node = _places(fresh, entry_point)[place]
-        if isinstance(node, ast.Call) and _droppable(node):
-            yield ast.unparse(ast.fix_missing_locations(_CallDropped(node).visit(fresh)))
-
-
-def _droppable(node: ast.Call) -> bool:
-    if isinstance(node.func, ast.Name):
-        return node.func.id in _TRANSPARENT and bool(node.args)
-    return isinstance(node.func, ast.Attribute) and not isinstance(node.func.value, ast.Constant)
+    def visit(self, node: ast.AST) -> Any:
+        """Return the new node for the old one; look further everywhere else."""
+        return self._new if node is self._old else self.generic_visit(node)
 
 
 # ---- running a mutant of our own -------------------------------------------------------------------------

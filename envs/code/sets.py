@@ -135,7 +135,8 @@ def _humaneval(row: Row, source: str) -> Task:
         public=tuple(_examples(definition)) or tuple(_first_assert(tests, entry_point)),
         solution=prompt + canonical if isinstance(canonical, str) else "",
     )
-    goal = f"Write {entry_point}: {' '.join((ast.get_docstring(definition) or '').split())}"
+    described = (ast.get_docstring(definition) or "").partition(">>>")[0]
+    goal = f"Write {entry_point}: {' '.join(described.split())}"
     split = "test" if source == "humaneval" else _mbpp_split(int(name.split("_")[1]))
     return Task(name, goal, split, source, {"problem": problem})
 

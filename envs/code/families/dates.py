@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from palaestra.envs.code.draw import Draw
 from palaestra.envs.code.family import Value, family
 
@@ -40,13 +42,25 @@ _LEAP = [
         Value(
             "how many leap years there are among the `span` years from `year` on (`year` included)", "count"
         ),
-        Value("the number of days of the `span` years from `year` on (`year` included)", "days"),
         Value("the first leap year after `year` + `span`", "next"),
+        Value(
+            "how many common years there are among the `span` years from `year` on (`year` included)",
+            "common",
+        ),
+        Value(
+            "the number of days of the `span` years from `year` on (`year` included), where a common year "
+            "has 365 days and a leap year one more",
+            365,
+        ),
+        Value(
+            "the number of days of the `span` years from `year` on (`year` included), where a common year "
+            "has 360 days and a leap year one more",
+            360,
+        ),
     ],
-    days=(365, 360, 364),
 )
-def leap_years(year: int, span: int, *, leap: tuple[int, int, int], want: str, days: int) -> int:
-    """In this calendar {leap}. A common year has {days} days, a leap year one more. Return {want}."""
+def leap_years(year: int, span: int, *, leap: tuple[int, int, int], want: Any) -> int:
+    """In this calendar {leap}. Return {want}."""
     count, now = 0, year
     while want == "next" or now < year + span:
         is_leap = now % leap[0] == 0 and (now % leap[1] != 0 or now % leap[2] == 0)
@@ -54,7 +68,9 @@ def leap_years(year: int, span: int, *, leap: tuple[int, int, int], want: str, d
             return now
         count += is_leap
         now += 1
-    return span * days + count if want == "days" else count
+    if want == "common":
+        return span - count
+    return count if want == "count" else span * want + count
 
 
 def _date(draw: Draw) -> tuple[int, int, int]:
