@@ -23,7 +23,6 @@ SUBMIT = "submit"
 NO_CODE = "no code"
 _NEAR_MISSES = 3
 _MOST_MUTANTS = 20
-_WALL_PER_CPU = 4.0
 _TRIAL_CPU_S = 1.0
 
 _ASK = {
@@ -101,7 +100,7 @@ class CodeEnv(TextEnv):
         tasks = _task_set(source, split, data, difficulty, size)
         super().__init__(tasks, max_steps=max_steps or 8, render_mode=render_mode, **unknown)
         self.source, self.feedback, self.sandbox_name = source, feedback, sandbox
-        self.limits = Limits(cpu_s=cpu_s, wall_s=_WALL_PER_CPU * cpu_s)
+        self.limits = _limits(cpu_s)
         self._program = ""
         self._submitted = False
         self._grade: Grade | None = None
@@ -214,7 +213,7 @@ class CodeEnv(TextEnv):
 
     def _failing_mutants(self) -> list[str]:
         found: list[str] = []
-        limits = Limits(cpu_s=_TRIAL_CPU_S, wall_s=_WALL_PER_CPU * self.limits.cpu_s)
+        limits = _limits(_TRIAL_CPU_S)
         for number, mutant in enumerate(mutants(self._gold(), entry_point=self.problem.entry_point)):
             if number == _MOST_MUTANTS or len(found) == _NEAR_MISSES:
                 break
@@ -223,6 +222,11 @@ class CodeEnv(TextEnv):
             if not graded.passed and graded.outcome is not Outcome.TIMEOUT:
                 found.append(mutant)
         return found
+
+
+def _limits(cpu_s: float) -> Limits:
+    # On a busy machine a program waits most of its time: the wall limit is for those that sleep.
+    return Limits(cpu_s=cpu_s, wall_s=10.0 + 4.0 * cpu_s)
 
 
 def _task_set(

@@ -50,7 +50,8 @@ def assemble(problem: Problem, code: str) -> str:
     """Return the program that ``code`` makes: as it is, or as the body of the function in the prompt."""
     if not problem.head:
         return code
-    if not re.search(rf"^(?:async )?def {re.escape(problem.entry_point)}\b", code, re.MULTILINE):
+    name = re.escape(problem.entry_point)
+    if not re.search(rf"^(?:(?:async )?def {name}\b|{name}\s*=[^=])", code, re.MULTILINE):
         return problem.prompt.rstrip() + "\n" + _as_body(code)
     if not problem.prelude:
         return code
@@ -65,7 +66,8 @@ def _as_body(code: str) -> str:
     if not lines[0].strip() or lines[0][0].isspace():
         return code
     rest = [line for line in lines[1:] if line.strip()]
-    stripped = " " * (8 if lines[0].rstrip().endswith(":") else 4)
-    if rest and all(line.startswith(stripped) for line in rest):
+    # What an opened block begins with lies deeper still.
+    second = " " * (8 if lines[0].rstrip().endswith(":") else 4)
+    if rest and rest[0].startswith(second) and all(line.startswith("    ") for line in rest):
         return "\n".join(["    " + lines[0], *lines[1:]]) + "\n"
     return textwrap.indent("\n".join(lines), "    ") + "\n"
