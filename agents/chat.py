@@ -128,9 +128,9 @@ class ChatFormat:
         self._tokenizer, self._system, self._tools, self._exact = tokenizer, system, list(tools), exact
         self._options = dict(template_options or {})
         # Imported here, since plain formats do without the tokenizers package.
-        from palaestra.agents.codec import TextCodec
+        from palaestra.agents.codec import codec_of
 
-        self._codec = TextCodec(tokenizer)
+        self._codec = codec_of(tokenizer)
         digest = hashlib.sha256(repr((system, self._tools, self._options)).encode()).hexdigest()[:24]
         self._system_mark, self._first, self._said, self._next, self._again, self._last = (
             f"q{digest}{letter}" for letter in "ghijkl"
@@ -231,7 +231,7 @@ class ChatFormat:
         _, stop, rest = after.partition(self._stop)
         if not stop:
             raise TemplateError(f"the chat template ends some assistant messages without {self._stop!r}")
-        return rest
+        return rest.lstrip() if self._stop in self._codec.swallows_after else rest
 
     def _piece(self, text: str, script: Script, mark: str) -> _Piece:
         """Return the piece of ``text`` (cut from the rendered ``script``) with ``mark`` as its content."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import re
@@ -17,7 +18,8 @@ class TextCodec:
     """Encodes a template's text, in which special tokens count, and anybody's text, in which none do.
 
     ``controls`` are the tokens that anybody's text must never produce: all that were added to the
-    vocabulary, whether or not they are called special, except white space.
+    vocabulary, whether or not they are called special, except white space. Some swallow the white space
+    before or after them.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -31,11 +33,15 @@ class TextCodec:
         shown = {text: pair for text, pair in added.items() if text and not text.isspace()}
         self.controls: dict[str, int] = {text: number for text, (number, _) in shown.items()}
         self._control_ids = frozenset(self.controls.values())
-        self._swallows_before = {text for text, (_, token) in shown.items() if token.lstrip}
-        self._swallows_after = {text for text, (_, token) in shown.items() if token.rstrip}
+        self.swallows_before = {text for text, (_, token) in shown.items() if token.lstrip}
+        self.swallows_after = {text for text, (_, token) in shown.items() if token.rstrip}
         longest_first = sorted(self.controls, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
         self._plain = _without_added_tokens(backend)
+        # The copy numbers what it keeps of the added tokens anew.
+        blank = {text: number for text, (number, _) in added.items() if text.isspace()}
+        numbers = {self._plain.token_to_id(text): number for text, number in blank.items()}
+        self._numbers = {there: number for there, number in numbers.items() if there != number}
 
     def template(self, text: str) -> list[int]:
         """Return the ids of a template's text: special tokens are recognised, none is added."""
@@ -67,9 +73,9 @@ class TextCodec:
             (begin, first), (last_begin, last) = found[0], found[-1]
             end = last_begin + len(last)
             ahead = plain + text[:begin]
-            ids += self.content(ahead.rstrip() if first in self._swallows_before else ahead)
+            ids += self.content(ahead.rstrip() if first in self.swallows_before else ahead)
             ids += self.template(text[begin:end])
-            plain = text[end:].lstrip() if last in self._swallows_after else text[end:]
+            plain = text[end:].lstrip() if last in self.swallows_after else text[end:]
         return ids, plain
 
     def split_first(self, text: str) -> tuple[str, str]:
@@ -79,14 +85,15 @@ class TextCodec:
             return text, ""
         begin, first = found[0]
         ahead = text[:begin]
-        return ahead.rstrip() if first in self._swallows_before else ahead, text[begin:]
+        return ahead.rstrip() if first in self.swallows_before else ahead, text[begin:]
 
     def controls_in(self, text: str) -> list[tuple[int, str]]:
         """Return where in ``text`` controls are spelled, and which."""
         return [(match.start(), match[0]) for match in self._pattern.finditer(text)]
 
     def _encoded(self, texts: Iterable[str]) -> list[int]:
-        return [number for text in texts for number in self._plain.encode(text, add_special_tokens=False).ids]
+        ids = [number for text in texts for number in self._plain.encode(text, add_special_tokens=False).ids]
+        return [self._numbers.get(number, number) for number in ids] if self._numbers else ids
 
     def _cut_inside(self, text: str) -> list[str]:
         cuts = [0, *(begin + 1 for begin, _ in self.controls_in(text)), len(text)]
@@ -97,10 +104,19 @@ class TextCodec:
         return self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
+@functools.lru_cache(maxsize=8)
+def codec_of(tokenizer: Any) -> TextCodec:
+    """Return the codec of ``tokenizer``, made once: large vocabularies take seconds."""
+    return TextCodec(tokenizer)
+
+
 def _without_added_tokens(backend: Encoder) -> Encoder:
-    """Return a copy that recognises no added token, and does not take a piece for the beginning of a text."""
+    """Return a copy that recognises no added token but white space, and takes no piece for the beginning of
+    a text.
+    """
     state = json.loads(backend.to_str())
-    state.update(added_tokens=[], post_processor=None, truncation=None, padding=None)
+    blank = [token for token in state["added_tokens"] if token["content"].isspace()]
+    state.update(added_tokens=blank, post_processor=None, truncation=None, padding=None)
     splitter = state.get("pre_tokenizer") or {}
     for part in [splitter, *splitter.get("pretokenizers", [])]:
         if part.get("prepend_scheme") == "first":
