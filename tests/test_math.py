@@ -19,6 +19,7 @@ from palaestra.envs.math.problems import load
 from palaestra.envs.math.verify import CHECKER, SharedChecker, is_right
 from palaestra.envs.panel import make_env
 from palaestra.errors import ContractError, OptionError, UnknownNameError, WorkerError
+from palaestra.sandboxes.ladder import default_sandbox
 
 MATH = "palaestra/Math-v0"
 SHARED = Path(os.environ.get("PALAESTRA_SHARED", Path(__file__).resolve().parents[2] / "shared"))
@@ -277,6 +278,7 @@ def test_with_one_step_any_text_is_the_answer_and_a_limit_truncates_otherwise():
         ({"generators": "gcd"}, OptionError, "list"),
         ({"tools": "pyton"}, UnknownNameError, "python"),
         ({"sandbox": "fork"}, OptionError, "tools='python'"),
+        ({"sandbox": "fork-server", "tools": "python"}, UnknownNameError, "fork"),
         ({"data": "x.jsonl"}, OptionError, "generated"),
         ({"source": "math", "generators": ["gcd"]}, OptionError, "reasoning-gym"),
     ],
@@ -303,7 +305,9 @@ def test_the_python_tool_runs_programs_until_an_answer_comes():
         observation, info = env.reset(seed=0)
         assert info["tools"] == ["python"]
         assert answers.code(observation) is None
-        env.step("```python\nx = 6\n```")
+        assert "sandbox" not in info
+        info = env.step("```python\nx = 6\n```")[4]
+        assert info["sandbox"] == default_sandbox(kind="numeric").rung.name
         snapshot = env.snapshot()
         two = "```python\nimport sympy\nprint(sympy.factorint(x))\n```\nthen\n```py\nx += 1\nx\n```\n"
         assert env.step(rf"First {two} \boxed{{1}}")[:4] == ("{2: 1, 3: 1}\n7", 0.0, False, False)

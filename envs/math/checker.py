@@ -18,7 +18,7 @@ from palaestra.errors import MissingExtraError, WorkerError
 
 # The signal of a timer that counts the process's own time.
 OUT_OF_TIME = signal.SIGPROF
-_CPU_S = 3.0
+_CPU_S = 2.0
 _MEMORY_BYTES = 2 << 30
 
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{\w+\}")

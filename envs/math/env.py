@@ -13,7 +13,7 @@ from palaestra.envs.math.problems import load
 from palaestra.envs.math.verify import is_right
 from palaestra.errors import ContractError, OptionError, UnknownNameError
 from palaestra.sandboxes.core import Limits
-from palaestra.sandboxes.ladder import default_sandbox
+from palaestra.sandboxes.ladder import BACKENDS, default_sandbox
 from palaestra.sandboxes.session import Session
 
 SOURCES = ("reasoning-gym", "gsm8k", "math")
@@ -52,7 +52,8 @@ class MathEnv(TextEnv):
     ``palaestra.envs.math.generated``); ``tools`` ("python"); ``sandbox`` (for the tool: "fork", "bubblewrap",
     "docker", or "subprocess", which isolates nothing; default the strongest that works here); ``max_steps``;
     ``render_mode``.
-    Info adds ``tools`` (a list) and ``scenario`` (the generator or subject).
+    Info adds ``tools`` (a list), ``scenario`` (the generator or subject) and, once a program has run,
+    ``sandbox`` (the rung of isolation it ran under).
     A snapshot of an episode with the tool is restored by running its programs again.
     Needs ``pip install 'palaestra[math]'``, and ``palaestra[data]`` to have data sets loaded.
     Versions: v0.
@@ -82,6 +83,8 @@ class MathEnv(TextEnv):
             raise UnknownNameError("source", source, SOURCES)
         if tools not in (None, *TOOLS):
             raise UnknownNameError("tool", tools, TOOLS)
+        if sandbox not in (None, *BACKENDS):
+            raise UnknownNameError("sandbox", sandbox, BACKENDS)
         if sandbox is not None and tools is None:
             raise OptionError("sandbox is for the tool: pass tools='python' with it")
         tasks: TaskSet
@@ -136,7 +139,10 @@ class MathEnv(TextEnv):
         return Verdict(float(right), right, {"answered": answered, "right": right})
 
     def _info(self) -> Info:
-        return {"tools": [self.tools] if self.tools else [], "scenario": self.task.scenario}
+        info: Info = {"tools": [self.tools] if self.tools else [], "scenario": self.task.scenario}
+        if self._session is not None:
+            info["sandbox"] = self._session.sandbox.rung.name
+        return info
 
     def _save(self) -> tuple[str | None] | None:
         return None if self.tools else (self._answer,)

@@ -225,8 +225,22 @@ class GeneratedExercises(TaskSet):
 
     def task(self, index: int) -> Task:
         """Return task ``index``."""
+        name, number = self._place(index)
+        return exercise(self.split, self.level, name, number)
+
+    def _place(self, index: int) -> tuple[str, int]:
         number, place = divmod(index, len(self.names))
-        return exercise(self.split, self.level, self.names[place], number)
+        return self.names[place], number
+
+    def find(self, task_id: str) -> Task:
+        """Return the task with this id; raises ``UnknownNameError`` with the nearest id."""
+        index = self.index_of(task_id)
+        if index is None:
+            # Ids alone, since making thousands of exercises for the sake of a message takes a minute.
+            places = (self._place(index) for index in range(2000))
+            known = (f"{self.split}-{self.level}-{name}-{number}" for name, number in places)
+            raise UnknownNameError("task", task_id, known)
+        return self.task(index)
 
     def index_of(self, task_id: str) -> int | None:
         """Return the index in a task id of this set, such as ``train-easy-gcd-17``."""
