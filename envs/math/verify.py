@@ -43,11 +43,12 @@ def _is_right_exercise(data: Mapping[str, Any], answer: str) -> bool:
         return True
     for sign, own in generator.signs.items():
         answer = answer.replace(sign, own)
-    if not re.fullmatch(generator.shape, answer.strip()):
+    answer = answer.strip()
+    if not re.fullmatch(generator.shape, answer):
         return False
     if generator.evaluates:
         return CHECKER.ask("score", name, level, answer, entry)
-    return dataset(name, level).score_answer(answer.strip(), entry) == 1.0
+    return dataset(name, level).score_answer(answer, entry) == 1.0
 
 
 class SharedChecker:
