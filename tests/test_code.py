@@ -511,6 +511,18 @@ def test_mbpp_rows_become_problems(tmp_path):
         ProblemSet("mbpp", "valid", data)
 
 
+def test_tests_that_are_plain_asserts_are_read_too(tmp_path):
+    plain = {
+        **ADD,
+        "prompt": "def add(x, y):\n    # adds\n",
+        "test": "z = 1\nassert add(z, 2) == 3\nassert add(4, 5) == 9\n",
+    }
+    env = CodeEnv(source="humaneval", data=write_rows(tmp_path / "plain.jsonl", plain))
+    env.reset(seed=0)
+    assert [(one.expression, one.expected) for one in env.problem.public] == [("add(4, 5)", "9")]
+    assert end_of(env, env.expert()) == (1.0, "passed")
+
+
 def test_a_gzipped_file_is_read_like_a_plain_one(tmp_path):
     path = tmp_path / "add.jsonl.gz"
     path.write_bytes(gzip.compress(json.dumps(ADD).encode()))

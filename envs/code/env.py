@@ -51,24 +51,28 @@ class CodeEnv(TextEnv):
 
     Observation: the head of the function with its docstring and examples (``source="mbpp"``: a sentence and
     one test). With ``feedback=True``, afterwards what the public tests said of each program: how many passed,
-    for each that did not what came out and what was expected, or the end of the traceback. Action: a message
-    with the program in a ```python block (the last one counts), or the bare program. Where the observation
-    shows the head of a function, its body alone is enough. With ``feedback=True`` the action ``submit`` hands
-    in the last program. Reward: 1 when all hidden tests pass, else 0. They run in another process than the
-    program, both in a sandbox; only plain values cross. End: terminates at the first action, or with
-    ``feedback=True`` at ``submit``; then also truncates after ``max_steps`` (default 8), and the last program
-    is graded. Splits: generated tasks have ``train``, ``valid`` and ``test``: the same families of tasks, no
-    combination of a family's parameters in two splits (about 25,700, 3,300 and 3,300 combinations). HumanEval
-    has ``test``; MBPP has its authors' ``train`` (374 problems), ``valid`` (90) and ``test`` (500). Options:
-    ``split`` (default: the first that the source has); ``source`` ("generated", "humaneval" or "mbpp");
-    ``data``, a file of such a set: JSON lines, perhaps gzipped (without it `datasets` fetches the set: ``pip
-    install datasets``); ``difficulty`` of generated tasks (1, 2, 3, or None: all) and ``size``, how many the
-    split has (100,000); ``feedback``; ``sandbox``, a backend's name (default: the strongest that works here);
-    ``cpu_s``, the processor time a program may use (5 s); ``max_steps``; ``render_mode``. Info adds
-    ``source``, ``entry_point``, ``outcome`` (of the grade: "passed", "failed", "timeout", ...; None before
-    it), ``trust`` and ``rung`` (how the grade was isolated), and ``public_passed``, a fraction, with
-    ``feedback=True``; generated tasks add ``difficulty`` and ``topic``. Errors: ``InfrastructureError`` where
-    the sandbox fails; that is never a reward. Versions: v0.
+    and for each that did not, what came out and what was expected, or the end of the traceback.
+    Action: a message with the program in a ```python block (the last one counts), or the bare program. Where
+    the observation shows the head of a function, its body alone is enough. With ``feedback=True`` the action
+    ``submit`` hands in the last program.
+    Reward: 1 when all hidden tests pass, else 0. They run in another process than the program, both in a
+    sandbox; only plain values cross.
+    End: terminates at the first action, or with ``feedback=True`` at ``submit``; then it also truncates after
+    ``max_steps`` (default 8), and the last program is graded.
+    Splits: generated tasks have ``train``, ``valid`` and ``test``: the same families of tasks, no combination
+    of a family's parameters in two splits (25,677, 3,263 and 3,263 combinations). HumanEval has ``test``;
+    MBPP has its authors' ``train`` (374 problems), ``valid`` (90) and ``test`` (500).
+    Options: ``split`` (default: the first that the source has); ``source`` ("generated", "humaneval" or
+    "mbpp"); ``data``, a file of such a set: JSON lines, perhaps gzipped (without it `datasets` fetches the
+    set: ``pip install 'palaestra[data]'``); ``difficulty`` of generated tasks (1, 2, 3, or None: all) and
+    ``size``, how many the split has (100,000); ``feedback``; ``sandbox``, a backend's name (default: the
+    strongest that works here); ``cpu_s``, the processor time a program may use (5 s); ``max_steps``;
+    ``render_mode``.
+    Info adds ``source``, ``entry_point``, ``outcome`` (of the grade: "passed", "failed", "timeout", ...; None
+    before it), ``trust`` and ``rung`` (how the grade was isolated), and with ``feedback=True``
+    ``public_passed``, a fraction; generated tasks add ``difficulty`` and ``topic``.
+    Errors: ``InfrastructureError`` where the sandbox fails; that is never a reward.
+    Versions: v0.
 
     Source: HumanEval (Chen et al., 2021) and MBPP (Austin et al., 2021) for the formats of their sets.
     """

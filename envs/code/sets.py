@@ -164,11 +164,14 @@ def _examples(definition: ast.FunctionDef) -> Iterable[Example]:
 
 
 def _first_assert(tests: str, entry_point: str) -> Iterable[Example]:
-    """Read the first assert of ``check`` that needs nothing but the candidate."""
-    for statement in _definition(ast.parse(tests), "check").body:
+    """Read the first assert, of ``check`` or at the top, that needs nothing but the candidate."""
+    tree = ast.parse(tests)
+    checks = [one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == "check"]
+    candidate = {"candidate", entry_point}
+    for statement in (checks[0] if checks else tree).body:
         if isinstance(statement, ast.Assert):
             names = {node.id for node in ast.walk(statement.test) if isinstance(node, ast.Name)}
-            if "candidate" in names and all(hasattr(builtins, name) for name in names - {"candidate"}):
+            if names & candidate and all(hasattr(builtins, name) for name in names - candidate):
                 yield _as_example(statement.test, {"candidate": entry_point})
                 return
 
@@ -212,9 +215,7 @@ def _mbpp_split(number: int) -> str:
 
 
 def _called(statement: ast.stmt, code: str) -> str:
-    """Return the function that a test calls: the one that the solution defines, or the first that is no
-    builtin.
-    """
+    """Return the function that a test calls: one that the solution defines, or the first that is no builtin."""
     called = [
         node.func.id
         for node in ast.walk(statement)
