@@ -215,7 +215,7 @@ def _mbpp_split(number: int) -> str:
 
 
 def _called(statement: ast.stmt, code: str) -> str:
-    """Return the function that a test calls: one that the solution defines, or the first that is no builtin."""
+    """Return the function that a test calls: one that the solution defines, or the first not built in."""
     called = [
         node.func.id
         for node in ast.walk(statement)
