@@ -31,6 +31,7 @@ _REMEDY = (
     "; no growing sequence can equal it. Pass exact=False to keep earlier turns as they were sampled, or "
     "give the tokenizer a chat template that keeps them"
 )
+_MAX_INSTRUCTED = 64  # formats remembered: agents may write a system message for every episode
 _CALL_ID = "call00000"  # nine letters and digits, as the templates of Mistral insist
 
 
@@ -127,6 +128,7 @@ class ChatFormat:
     ) -> None:
         self._tokenizer, self._system, self._tools, self._exact = tokenizer, system, list(tools), exact
         self._options = dict(template_options or {})
+        self._instructed: dict[str, ChatFormat] = {}
         # Imported here, since plain formats do without the tokenizers package.
         from palaestra.agents.codec import codec_of
 
@@ -159,8 +161,18 @@ class ChatFormat:
         return piece.ids(observation)
 
     def instructed(self, system: str, tools: Sequence[Tool] = ()) -> ChatFormat:
-        """Return the same template with this system message and these tools. Raises ``TemplateError``."""
-        return ChatFormat(self._tokenizer, system, tools, exact=self._exact, template_options=self._options)
+        """Return the same template with this system message and these tools, learnt once.
+
+        Raises ``TemplateError``.
+        """
+        key = json.dumps([system, list(tools)], sort_keys=True)
+        if len(self._instructed) > _MAX_INSTRUCTED:
+            self._instructed.clear()
+        if key not in self._instructed:
+            self._instructed[key] = ChatFormat(
+                self._tokenizer, system, tools, exact=self._exact, template_options=self._options
+            )
+        return self._instructed[key]
 
     # ---- learning the pieces -------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 r"""Contexts: how the history of an episode becomes the token ids of the next prompt.
 
 Text is encoded piece by piece and the ids that were sampled stay as they are: they are never decoded and
-encoded again, since that changes ids. An observation is the piece ``"{observation}\n>"``; a transcript reads
+encoded again, since that changes ids. What stands around them is the format's business (``agents/chat.py``):
+a chat template where the tokenizer brings one, else an observation is the piece ``"{observation}\n>"`` and a
+transcript reads
 
     <bos>{observation}
     > go to cabinet 1<stop>{observation}
@@ -16,6 +18,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
+from palaestra.agents.chat import Format, PlainFormat
 from palaestra.agents.episode import Episode
 from palaestra.agents.policies.core import Completion, Tokenizer
 from palaestra.errors import ContractError, OptionError, PalaestraError
@@ -29,6 +32,7 @@ class Context(Protocol):
     """What an agent needs of a context: begin, then prompt, record and observe in turns."""
 
     tokenizer: Tokenizer
+    format: Format
 
     def begin(self, observation: str) -> None:
         """Forget everything and start with the first observation."""
@@ -45,21 +49,24 @@ class Context(Protocol):
         """Take in what was sampled after the last prompt, ids untouched."""
         ...
 
-    def observe(self, text: str) -> None:
-        """Take in what the action brought."""
+    def observe(self, text: str, *, tool: bool = False) -> None:
+        """Take in what the action brought; ``tool`` says that it is the result of a tool call."""
         ...
 
 
-def observation_text(observation: str) -> str:
-    """Return the piece that shows an observation and asks for an action."""
-    return f"{observation}\n>"
+def format_of(tokenizer: Tokenizer) -> Format:
+    """Return the format that ``tokenizer`` brings, or the plain one."""
+    return getattr(tokenizer, "format", None) or PlainFormat(tokenizer)
 
 
 class AppendContext:
-    """One growing sequence: every prompt extends the last, so caches and training rows are shared."""
+    """One growing sequence: every prompt extends the last, so caches and training rows are shared.
 
-    def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
-        self.tokenizer = tokenizer
+    ``format`` replaces the tokenizer's own, such as one with a system message and tools.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int, format: Format | None = None) -> None:
+        self.tokenizer, self.format = tokenizer, format or format_of(tokenizer)
         self.max_tokens = _positive("max_tokens", max_tokens)
         self._ids: list[int] = []
         self._added: list[int] = []
@@ -67,7 +74,7 @@ class AppendContext:
     def begin(self, observation: str) -> None:
         """Forget everything and start with the first observation."""
         self._ids = []
-        self._added = [self.tokenizer.bos_id, *self.tokenizer.encode(observation_text(observation))]
+        self._added = self.format.opening(observation)
 
     def prompt(self, room_tokens: int = 0) -> tuple[list[int], int]:
         """Return the whole prompt and how many of its ids the last turn's sequence already had.
@@ -84,9 +91,9 @@ class AppendContext:
         self._ids = self._ids + self._added + completion.ids
         self._added = _missing_stop(self.tokenizer, completion)
 
-    def observe(self, text: str) -> None:
-        """Take in what the action brought."""
-        self._added = self._added + self.tokenizer.encode(observation_text(text))
+    def observe(self, text: str, *, tool: bool = False) -> None:
+        """Take in what the action brought; ``tool`` says that it is the result of a tool call."""
+        self._added = self._added + _reply(self.format, text, tool)
 
 
 class WindowContext:
@@ -97,19 +104,19 @@ class WindowContext:
     does not fit, ``ContextFull`` ends the episode. Every prompt is a training row of its own (``kept`` 0).
     """
 
-    def __init__(self, tokenizer: Tokenizer, turns: int, max_tokens: int) -> None:
-        self.tokenizer = tokenizer
+    def __init__(
+        self, tokenizer: Tokenizer, turns: int, max_tokens: int, format: Format | None = None
+    ) -> None:
+        self.tokenizer, self.format = tokenizer, format or format_of(tokenizer)
         self.turns = _positive("turns", turns)
         self.max_tokens = _positive("max_tokens", max_tokens)
-        self._first = ""
-        self._observations: list[list[int]] = []
+        self._observations: list[str] = []
+        self._replies: list[list[int]] = []
         self._completions: list[list[int]] = []
 
     def begin(self, observation: str) -> None:
         """Forget everything and start with the first observation."""
-        self._first = observation
-        self._observations = [self.tokenizer.encode(observation_text(observation))]
-        self._completions = []
+        self._observations, self._replies, self._completions = [observation], [[]], []
 
     def prompt(self, room_tokens: int = 0) -> tuple[list[int], int]:
         """Return the prompt and 0. Raises ``ContextFull`` when not even the present observation fits."""
@@ -126,18 +133,19 @@ class WindowContext:
         """Take in what was sampled after the last prompt, ids untouched."""
         self._completions.append(completion.ids + _missing_stop(self.tokenizer, completion))
 
-    def observe(self, text: str) -> None:
-        """Take in what the action brought."""
-        self._observations.append(self.tokenizer.encode(observation_text(text)))
+    def observe(self, text: str, *, tool: bool = False) -> None:
+        """Take in what the action brought; ``tool`` says that it is the result of a tool call."""
+        self._observations.append(text)
+        self._replies.append(_reply(self.format, text, tool))
 
     def _last(self, shown: int) -> list[int]:
         begin = len(self._completions) - shown
-        ids = [self.tokenizer.bos_id]
-        if begin > 0:
-            ids += self.tokenizer.encode(f"{self._first}\n...\n")
+        # What a window begins with is told together with the task, even where it was a tool's result.
+        first, oldest = self._observations[0], self._observations[begin]
+        ids = self.format.opening(f"{first}\n...\n{oldest}" if begin else first)
         for number in range(begin, len(self._completions)):
-            ids += self._observations[number] + self._completions[number]
-        return ids + self._observations[-1]
+            ids = ids + self._completions[number] + self._replies[number + 1]
+        return ids
 
 
 def reencode(episode: Episode, context: Context, *, remind_goal: bool = False) -> Episode:
@@ -181,13 +189,20 @@ def with_goal(observation: str, goal: str) -> str:
 
 def written(tokenizer: Tokenizer, action: str, thought: str = "") -> Completion:
     """Return the completion of a policy that thought and did this, with log-probs 0."""
-    text = f" Thought: {thought}\nAction: {action}" if thought else f" {action}"
+    lead = getattr(format_of(tokenizer), "lead", "")
+    text = f"{lead}Thought: {thought}\nAction: {action}" if thought else f"{lead}{action}"
     ids = [*tokenizer.encode(text), tokenizer.stop_id]
     return Completion(ids, [0.0] * len(ids), "stop")
 
 
+def _reply(format: Format, text: str, tool: bool) -> list[int]:
+    # Formats without tools need not know the word.
+    return format.reply(text, tool=True) if tool else format.reply(text)
+
+
 def _missing_stop(tokenizer: Tokenizer, completion: Completion) -> list[int]:
-    ended = bool(completion.ids) and completion.ids[-1] == tokenizer.stop_id
+    stops = getattr(tokenizer, "stop_ids", (tokenizer.stop_id,))
+    ended = bool(completion.ids) and completion.ids[-1] in stops
     if completion.finish_reason == "stop" and not ended:
         raise ContractError("a completion that ended with 'stop' must end with the stop id")
     return [] if ended else [tokenizer.stop_id]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from palaestra.agents.context import AppendContext, Context, WindowContext, with_goal
+from palaestra.agents.context import AppendContext, Context, WindowContext, format_of, with_goal
 from palaestra.agents.policies.core import Sampling, Tokenizer
 from palaestra.agents.rollout import Actor, Agent
 from palaestra.errors import OptionError, UnknownNameError
@@ -22,6 +22,7 @@ def react(
     window_turns: int | None = None,
     thought: bool = False,
     remind_goal: bool = False,
+    system: str = "",
     sampling: Sampling | None = None,
     max_context_tokens: int | None = None,
 ) -> Agent:
@@ -31,6 +32,8 @@ def react(
     ``thought`` a completion reads ``Thought: ... Action: ...``; one of another form acts as it stands and is
     not valid. ``max_context_tokens`` is at most, and by default, what the policy takes; an episode that
     outgrows it is truncated. ``remind_goal`` repeats the goal with every observation after the first.
+    ``system`` says how to play, before the first observation, as a system message where a chat template has
+    such.
 
     Raises ``OptionError`` or ``UnknownNameError`` for settings that cannot be used.
     """
@@ -39,7 +42,7 @@ def react(
 
     async def agent(actor: Actor) -> None:
         limit = min(max_context_tokens or _UNLIMITED_TOKENS, actor.context_tokens or _UNLIMITED_TOKENS)
-        history = make_context(context, actor.tokenizer, limit, window_turns)
+        history = make_context(context, actor.tokenizer, limit, window_turns, system)
         history.begin(actor.observation)
         while not actor.done:
             ids, kept = history.prompt(sampling.max_tokens)
@@ -57,18 +60,24 @@ def react(
         f"react-{context}{window_turns or ''}"
         + ("-thought" if thought else "")
         + ("-goal" if remind_goal else "")
+        + ("-system" if system else "")
     )
     return agent
 
 
 def make_context(
-    context: str, tokenizer: Tokenizer, max_tokens: int, window_turns: int | None = None
+    context: str,
+    tokenizer: Tokenizer,
+    max_tokens: int,
+    window_turns: int | None = None,
+    system: str = "",
 ) -> Context:
     """Return the context called ``context``. Raises ``OptionError`` or ``UnknownNameError``."""
     _check(context, window_turns)
+    format = format_of(tokenizer).instructed(system) if system else None
     if window_turns is not None:
-        return WindowContext(tokenizer, window_turns, max_tokens)
-    return AppendContext(tokenizer, max_tokens)
+        return WindowContext(tokenizer, window_turns, max_tokens, format)
+    return AppendContext(tokenizer, max_tokens, format)
 
 
 def parse(text: str) -> tuple[str, str, bool]:

@@ -265,7 +265,7 @@ def test_rows_stay_adjacent_as_sessions_come_and_go():
 
 
 def test_the_longest_unused_session_is_dropped_when_there_are_too_many(policy, monkeypatch):
-    monkeypatch.setattr("palaestra.agents.policies.tiny._MAX_SESSIONS", 2)
+    monkeypatch.setattr("palaestra.agents.policies.engine.MAX_SESSIONS", 2)
     policy = TinyPolicy(policy.model, policy.tokenizer)
     ids = policy.tokenizer.encode(TEXTS[0])
     for name in "abc":

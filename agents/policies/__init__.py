@@ -5,29 +5,46 @@ from __future__ import annotations
 from pathlib import Path
 
 from palaestra.agents.policies.core import Policy
-from palaestra.errors import MissingExtraError, UnknownNameError
+from palaestra.errors import CheckpointError, MissingExtraError, UnknownNameError
 
-POLICIES = ("random", "expert", "tiny:DIR")
+POLICIES = ("random", "expert", "tiny:DIR", "hf:DIR", "smollm2")
 
 
 def load_policy(name: str) -> Policy:
-    """Return the policy called ``name``: ``random``, ``expert``, or ``tiny:DIR`` (a saved tiny policy).
+    """Return the policy called ``name``: ``random``, ``expert``, ``tiny:DIR`` (a saved tiny policy),
+    ``hf:DIR`` (a model folder of transformers, or a LoRA adapter's), or ``smollm2`` (the folder that
+    ``palaestra models smollm2`` makes).
 
     Raises ``UnknownNameError`` for another name, ``MissingExtraError`` where torch is not installed, and
     ``CheckpointError`` where ``DIR`` holds no policy.
     """
-    # Imported here, so that the random and the expert policy never wait for torch.
     kind, colon, place = name.partition(":")
     if name in ("random", "expert"):
+        # Imported here, as below, so that these two policies never wait for torch.
         from palaestra.agents.policies.scripted import ExpertPolicy, RandomPolicy
 
         return RandomPolicy() if name == "random" else ExpertPolicy()
-    if kind == "tiny" and colon and place:
-        try:
-            from palaestra.agents.policies.tiny import TinyPolicy
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] == "palaestra":
-                raise
-            raise MissingExtraError(f"the policy {name!r} (it imports {error.name})", "train") from error
-        return TinyPolicy.load(Path(place))
-    raise UnknownNameError("policy", name, POLICIES)
+    if name != "smollm2" and not (kind in ("tiny", "hf") and colon and place):
+        raise UnknownNameError("policy", name, POLICIES)
+    try:
+        return _load_folder(kind, Path(place))
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "palaestra":
+            raise
+        raise MissingExtraError(f"the policy {name!r} (it imports {error.name})", "train") from error
+
+
+def _load_folder(kind: str, directory: Path) -> Policy:
+    if kind == "tiny":
+        from palaestra.agents.policies.tiny import TinyPolicy
+
+        return TinyPolicy.load(directory)
+    from palaestra.agents.policies.hf import HFPolicy
+
+    if kind == "smollm2":
+        from palaestra.agents.policies.smollm2 import default_folder, is_made
+
+        directory = default_folder()
+        if not is_made(directory):
+            raise CheckpointError(f"{directory} is not there yet; make it with: palaestra models smollm2")
+    return HFPolicy.load(directory)

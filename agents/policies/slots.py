@@ -26,7 +26,7 @@ class Slots(Cache):
 
     def __init__(self, max_sessions: int) -> None:
         super().__init__(layers=[])
-        self._max_sessions = max_sessions
+        self.max_sessions = max_sessions
         self._kept: OrderedDict[str, list[int]] = OrderedDict()
         self._row_of: dict[str, int] = {}
         self._keys: list[Tensor] = []
@@ -49,7 +49,7 @@ class Slots(Cache):
         for session in sessions:
             if session not in self._kept:
                 self._kept[session] = []
-        while len(self._kept) > max(self._max_sessions, len(sessions)):
+        while len(self._kept) > max(self.max_sessions, len(sessions)):
             self.forget(next(iter(self._kept)))
         free = iter(sorted(set(range(len(self._kept))) - set(self._row_of.values())))
         for session in sessions:
@@ -93,14 +93,32 @@ class Slots(Cache):
 
     # ---- what the model sees ---------------------------------------------------------------------------
 
-    def reserve(self, tokens: int) -> None:
-        """Make room for the rows in use and for ``tokens`` columns."""
-        rows, columns = self._rows_made, self._columns
+    @property
+    def made(self) -> tuple[int, int]:
+        """Rows and columns that there is memory for."""
+        return self._rows_made, self._columns
+
+    @property
+    def token_bytes(self) -> int:
+        """Memory of one token, over all layers; 0 before the first forward pass."""
+        tensors = (*self._keys, *self._values)
+        return sum(tensor.shape[1] * tensor.shape[3] * tensor.element_size() for tensor in tensors)
+
+    def columns_for(self, tokens: int) -> int:
+        """Return how many columns rows of ``tokens`` tokens have: these and the one for padding, doubled up
+        so that growing tokens seldom need a copy.
+        """
+        columns = self._columns
         while columns < tokens + 1:
             columns *= 2
+        return columns
+
+    def reserve(self, tokens: int) -> None:
+        """Make room for the rows in use and for ``tokens`` columns."""
+        rows, columns = self._rows_made, self.columns_for(tokens)
         needed = max(self._row_of.values(), default=-1) + 1
         if rows < needed:
-            rows = max(needed, 2 * rows)
+            rows = max(needed, min(2 * rows, self.max_sessions))
         if (rows, columns) == (self._rows_made, self._columns):
             return
         for tensors in (self._keys, self._values):
