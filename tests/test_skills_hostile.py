@@ -169,6 +169,10 @@ HOSTILE = {
         ),
         Refusal.EXITS,
     ),
+    "behaves only while it is watched": (
+        function("return 3 if '__watch__' in globals() else 4"),
+        Refusal.WRONG_RESULT,
+    ),
     "aborts": (function("import os", "os.abort()"), Refusal.CRASHED),
     "kills its process": (function("import os", "os.kill(os.getpid(), 9)"), Refusal.PROCESSES),
     "forks": (function("import os", "os.fork()"), Refusal.PROCESSES),
