@@ -31,6 +31,21 @@ _REMEDY = (
     "; no growing sequence can equal it. Pass exact=False to keep earlier turns as they were sampled, or "
     "give the tokenizer a chat template that keeps them"
 )
+# Shadows the function that templates ask for today's date: a prompt must not depend on the day.
+_FIXED_DATE = "{%- macro strftime_now(format) -%}{{ format" + (
+    "".join(
+        f" | replace('%{letter}', '{value}')"
+        for letter, value in {
+            "Y": "2024",
+            "m": "07",
+            "d": "26",
+            "b": "Jul",
+            "B": "July",
+            "A": "Friday",
+        }.items()
+    )
+    + " }}{%- endmacro %}"
+)
 _MAX_INSTRUCTED = 64  # formats remembered: agents may write a system message for every episode
 _CALL_ID = "call00000"  # nine letters and digits, as the templates of Mistral insist
 
@@ -109,7 +124,7 @@ class ChatFormat:
     template may add a system message of its own; a template without a place for one gets ``system`` at the
     beginning of the first observation. ``tools`` are JSON schemas; with them, results of tool calls become
     tool messages where the template has such. ``template_options`` go to the template as they are
-    (``enable_thinking``, ``date_string``).
+    (``enable_thinking``, ``date_string``). A template that asks for today's date is told a fixed one.
 
     With ``exact``, a template is refused that writes earlier turns anew as a conversation goes on (drops
     thoughts, moves tools to the last message). Without, earlier turns stay as they were shown and sampled.
@@ -137,6 +152,7 @@ class ChatFormat:
         self._system_mark, self._first, self._said, self._next, self._again, self._last = (
             f"q{digest}{letter}" for letter in "ghijkl"
         )
+        self._template = self._dated_template()
         self._check_tools()
         try:
             self._learn(in_first=False)
@@ -272,6 +288,13 @@ class ChatFormat:
 
     # ---- checks ----------------------------------------------------------------------------------------
 
+    def _dated_template(self) -> str:
+        try:
+            template = self._tokenizer.get_chat_template(tools=self._tools or None)
+        except ValueError as error:
+            raise TemplateError(f"this tokenizer has no chat template: {error}") from error
+        return _FIXED_DATE + template if "strftime_now" in template else template
+
     def _check_tools(self) -> None:
         if not self._tools:
             return
@@ -330,6 +353,7 @@ class ChatFormat:
             return self._tokenizer.apply_chat_template(
                 list(messages),
                 tools=self._tools if tools and self._tools else None,
+                chat_template=self._template,
                 tokenize=False,
                 add_generation_prompt=True,
                 **self._options,

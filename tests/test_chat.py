@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,24 @@ def test_expert_actions_are_written_as_the_template_writes_them():
             *rendered(tokenizer, messages_of(OBSERVATIONS[:2], ANSWERS[:1])),
             *tokenizer.encode(tokenizer.format.lead + ANSWERS[1]),
         ]
+
+
+def test_a_prompt_does_not_depend_on_the_day():
+    dated = LLAMA.replace("date_string or '26 Jul 2024'", "strftime_now('%d %B %Y')")
+    assert dated != LLAMA
+    tokenizer = make("llama", template=dated)
+    assert "Today: 26 July 2024\n" in tokenizer.spelled(tokenizer.format.opening("o"))
+    today = rendered(tokenizer, messages_of(["o"], []), tokenize=False)
+    assert "Today: 26 July 2024" not in today, "the template itself asks for it"
+    opening = tokenizer.spelled(tokenizer.format.opening("o"))
+    assert re.sub("Today: .*", "", opening) == re.sub("Today: .*", "", today)
+
+
+def test_a_tokenizer_without_a_template_has_no_chat_format():
+    tokenizer = make_tokenizer("qwen")
+    tokenizer.chat_template = None
+    with pytest.raises(TemplateError, match="no chat template"):
+        ChatFormat(tokenizer)
 
 
 # ---- tools ---------------------------------------------------------------------------------------------

