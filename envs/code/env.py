@@ -15,7 +15,7 @@ from palaestra.envs.code.sets import SET_SPLITS, ProblemSet
 from palaestra.envs.core import Info, Task, TaskSet, TextEnv, Verdict
 from palaestra.errors import ContractError, OptionError, UnknownNameError
 from palaestra.sandboxes.core import Limits, Sandbox
-from palaestra.sandboxes.grading import Grade, Outcome, grade
+from palaestra.sandboxes.grading import Grade, Outcome, grade, grade_in_process
 from palaestra.sandboxes.ladder import BACKENDS, default_sandbox
 
 SOURCES = ("generated", *SET_SPLITS)
@@ -56,7 +56,8 @@ class CodeEnv(TextEnv):
     the observation shows the head of a function, its body alone is enough. With ``feedback=True`` the action
     ``submit`` hands in the last program.
     Reward: 1 when all hidden tests pass, else 0. They run in another process than the program, both in a
-    sandbox; only plain values cross.
+    sandbox; only plain values cross. (The tests of 4 of MBPP's problems handle objects, so they run in the
+    program's process, where a cheat could forge the grade: their ``trust`` is "inprocess".)
     End: terminates at the first action, or with ``feedback=True`` at ``submit``; then it also truncates after
     ``max_steps`` (default 8), and the last program is graded.
     Splits: generated tasks have ``train``, ``valid`` and ``test``: the same families of tasks, no combination
@@ -157,7 +158,8 @@ class CodeEnv(TextEnv):
 
     def _grade_of(self, program: str, limits: Limits) -> Grade:
         problem = self.problem
-        return grade(
+        judge = grade_in_process if problem.objects else grade
+        return judge(
             self._sandbox,
             candidate=program,
             tests=problem.tests,

@@ -26,6 +26,7 @@ class Problem:
     ``prompt`` is what the model is shown: the head of the function with its docstring (``head`` is True), or
     a sentence. ``prelude`` is trusted source that stands before the function: imports and helpers. ``tests``
     are hidden: asserts, or ``check(candidate)``. ``solution`` is a whole program that solves it, or empty.
+    ``objects`` says that the tests handle objects of classes, which cannot cross from one process to another.
     """
 
     prompt: str
@@ -35,6 +36,7 @@ class Problem:
     prelude: str = ""
     public: tuple[Example, ...] = ()
     solution: str = ""
+    objects: bool = False
 
 
 def extract_code(message: str) -> str:

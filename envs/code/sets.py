@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import re
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
@@ -32,6 +33,8 @@ _PUBLISHED = {
 }
 # MBPP's splits by task id, as its authors made them; 1 to 10 are meant for prompts.
 _MBPP_IDS = {"test": range(11, 511), "valid": range(511, 601), "train": range(601, 975)}
+# Their tests make objects of the candidate's classes, or pass a class: 4 of 974.
+_MBPP_OF_OBJECTS = {367, 533, 601, 927}
 _DOCTEST = doctest.DocTestParser()
 
 Row = Mapping[str, Any]
@@ -193,8 +196,8 @@ def _mbpp(row: Row) -> Task:
     number = int(row["task_id"])
     sentence, tests = _text(row, "text", "prompt"), [str(test) for test in row["test_list"]]
     code = row.get("code")
-    imports = "\n".join(row.get("test_imports") or [])
-    prelude = "\n".join(part for part in (imports, str(row.get("test_setup_code") or "")) if part)
+    given = (*(row.get("test_imports") or ()), str(row.get("test_setup_code") or ""))
+    prelude = "\n".join(part for part in (*given, *_modules_used("\n".join(tests))) if part)
     first = ast.parse(tests[0]).body[-1]
     entry_point = _called(first, str(code or ""))
     public = (_as_example(first.test, {}),) if isinstance(first, ast.Assert) else ()
@@ -206,8 +209,19 @@ def _mbpp(row: Row) -> Task:
         prelude=prelude,
         public=public,
         solution=str(code or ""),
+        objects=number in _MBPP_OF_OBJECTS,
     )
     return Task(f"MBPP/{number}", sentence, _mbpp_split(number), "mbpp", {"problem": problem})
+
+
+def _modules_used(tests: str) -> Iterable[str]:
+    """Return imports of standard modules that tests name without importing them, as ``sys.getsizeof``."""
+    used = {
+        node.value.id
+        for node in ast.walk(ast.parse(tests))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    return (f"import {name}" for name in sorted(used & sys.stdlib_module_names))
 
 
 def _mbpp_split(number: int) -> str:
