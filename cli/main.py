@@ -46,6 +46,7 @@ COMMANDS: dict[str, Command] = {
     "bench": Command("palaestra.cli.bench", "Measure agents and policies on a panel of tasks.", resumes=True),
     "train": Command("palaestra.cli.train", "Train a policy: `palaestra train ALGORITHM ...`.", resumes=True),
     "view": Command("palaestra.cli.view", "Turn a run, a benchmark or episodes into one HTML page."),
+    "skills": Command("palaestra.cli.skills", "Skill libraries: `skills list|show|diff LIBRARY`."),
     "sandbox": Command("palaestra.cli.sandbox", "`sandbox doctor`: which sandboxes hold on this machine."),
     "check": Command("palaestra.cli.check", "Check that an environment keeps the contract."),
 }
