@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 
-from palaestra.agents.policies.core import Completion, Policy, Request
+from palaestra.agents.policies.core import Completion, PartialFailure, Policy, Request
 from palaestra.errors import ContractError, DeadlineError
 
 # How long a cancelled policy call may take to end before it counts as stuck.
@@ -66,12 +66,22 @@ class Gathering:
                 await self._answer(batch)
 
     def close(self) -> None:
-        """Let the policy forget the last sessions and end the thread, after the batch it is working on."""
-        self._loop.call_soon_threadsafe(self._forget_now)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        """Cancel the batch that is under way, let the policy forget the last sessions and end the thread.
+
+        A policy that computes cannot be cancelled: its batch is finished first.
+        """
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop)
         self._thread.join(timeout=_CANCEL_GRACE_S)
         if not self._thread.is_alive():
             self._loop.close()
+
+    async def _end(self) -> None:
+        unfinished = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in unfinished:
+            task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
+        self._forget_now()
+        self._loop.stop()
 
     async def _gather(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -86,8 +96,11 @@ class Gathering:
             self._changed.clear()
 
     async def _answer(self, batch: Sequence[tuple[int, Request, asyncio.Future[Completion]]]) -> None:
+        results: Sequence[Completion | Exception]
         try:
-            completions = await self._generate([request for _, request, _ in batch])
+            results = await self._generate([request for _, request, _ in batch])
+        except PartialFailure as failure:
+            results = failure.results
         except Exception as error:  # the episodes of this batch decide what it means for them
             for _, _, future in batch:
                 if not future.done():
@@ -95,9 +108,13 @@ class Gathering:
             if not self._thread_answers():
                 raise
             return
-        for (_, _, future), completion in zip(batch, completions, strict=True):
-            if not future.done():
-                future.set_result(completion)
+        for (_, _, future), result in zip(batch, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
 
     async def _generate(self, requests: list[Request]) -> list[Completion]:
         call = asyncio.run_coroutine_threadsafe(self._in_thread(requests), self._loop)

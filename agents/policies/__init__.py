@@ -7,16 +7,18 @@ from pathlib import Path
 from palaestra.agents.policies.core import Policy
 from palaestra.errors import CheckpointError, MissingExtraError, UnknownNameError
 
-POLICIES = ("random", "expert", "tiny:DIR", "hf:DIR", "smollm2")
+POLICIES = ("random", "expert", "tiny:DIR", "hf:DIR", "smollm2", "openai:MODEL@URL")
 
 
 def load_policy(name: str) -> Policy:
     """Return the policy called ``name``: ``random``, ``expert``, ``tiny:DIR`` (a saved tiny policy),
-    ``hf:DIR`` (a model folder of transformers, or a LoRA adapter's), or ``smollm2`` (the folder that
-    ``palaestra models smollm2`` makes).
+    ``hf:DIR`` (a model folder of transformers, or a LoRA adapter's), ``smollm2`` (the folder that
+    ``palaestra models smollm2`` makes), or ``openai:MODEL@URL`` (any compatible server; options follow a
+    ``#``, see ``OpenAIPolicy.parse``).
 
-    Raises ``UnknownNameError`` for another name, ``MissingExtraError`` where torch is not installed, and
-    ``CheckpointError`` where ``DIR`` holds no policy.
+    Raises ``UnknownNameError`` for another name, ``MissingExtraError`` where torch (or, for a server, httpx2)
+    is not installed, ``OptionError`` for options that cannot be used, and ``CheckpointError`` where ``DIR``
+    holds no policy.
     """
     kind, colon, place = name.partition(":")
     if name in ("random", "expert"):
@@ -24,6 +26,8 @@ def load_policy(name: str) -> Policy:
         from palaestra.agents.policies.scripted import ExpertPolicy, RandomPolicy
 
         return RandomPolicy() if name == "random" else ExpertPolicy()
+    if kind == "openai" and colon and place:
+        return _load_server(name)
     if name != "smollm2" and not (kind in ("tiny", "hf") and colon and place):
         raise UnknownNameError("policy", name, POLICIES)
     try:
@@ -32,6 +36,16 @@ def load_policy(name: str) -> Policy:
         if (error.name or "").partition(".")[0] == "palaestra":
             raise
         raise MissingExtraError(f"the policy {name!r} (it imports {error.name})", "train") from error
+
+
+def _load_server(name: str) -> Policy:
+    try:
+        from palaestra.agents.policies.openai import OpenAIPolicy
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "palaestra":
+            raise
+        raise MissingExtraError(f"the policy {name!r} (it imports {error.name})", "openai") from error
+    return OpenAIPolicy.parse(name)
 
 
 def _load_folder(kind: str, directory: Path) -> Policy:

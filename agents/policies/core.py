@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from palaestra.errors import OptionError
+from palaestra.errors import InfrastructureError, OptionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,17 @@ class Completion:
     tags: dict[str, Any] = field(default_factory=dict)
 
 
+class PartialFailure(InfrastructureError):
+    """Some requests of a batch failed. ``results`` holds the completion or the error of each, in order, so
+    that what befell one episode does not befall the others.
+    """
+
+    def __init__(self, results: Sequence[Completion | Exception]) -> None:
+        self.results = list(results)
+        errors = [result for result in results if isinstance(result, Exception)]
+        super().__init__(f"{len(errors)} of {len(results)} requests failed; the first: {errors[0]}")
+
+
 @runtime_checkable
 class Tokenizer(Protocol):
     """What a context and an agent need of a tokenizer.
@@ -100,7 +111,10 @@ class Policy(Protocol):
         ...
 
     async def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        """Return one completion for each request, in order."""
+        """Return one completion for each request, in order.
+
+        Raises ``PartialFailure`` where some failed and others did not.
+        """
         ...
 
     def forget(self, session: str) -> None:
