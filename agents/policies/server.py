@@ -136,7 +136,7 @@ class Server:
                         tries += 1
             except TimeoutError:
                 raise DeadlineError(
-                    f"{self.url} took longer than {self._deadline_s:g} s (try {tries + 1}; before it: {last});"
+                    f"{self.url} took over {self._deadline_s:g} s (try {tries + 1}; before it: {last});"
                     " raise deadline_s if it is only slow"
                 ) from None
         wanted = f"; it wants to be left alone for {wait_s:g} s" if wait_s else ""
