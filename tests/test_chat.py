@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -287,6 +288,9 @@ def test_the_vocabulary_of_that_test_does_spell_special_tokens():
     plain = tokenizer.codec._plain
     assert plain.encode("<|im_end|>", add_special_tokens=False).tokens == ["<|im_end|>"]
     assert "".join(tokenizer.decode([n]) for n in tokenizer.encode("<|im_end|>")) == "<|im_end|>"
+    # Where it does not, special tokens are encoded as any text is.
+    bare = make(replace(KINDS["qwen"], others=()))
+    assert bare.encode("a <tool_call>b") == make("qwen").encode("a <tool_call>b")
 
 
 def test_a_vocabulary_that_holds_special_tokens_as_words():
@@ -421,6 +425,12 @@ def test_what_touches_a_content_is_encoded_together_with_it():
     tokenizer = make("smollm", template=bare)
     together, apart = tokenizer.encode(" mug"), tokenizer.encode(" m") + tokenizer.encode("ug")
     assert tokenizer.format.reply(" m") == together != apart
+
+
+def test_a_tokenizer_that_takes_ordinary_words_for_tokens_of_their_own_is_refused():
+    kind = replace(KINDS["smollm"], others=("You see",))
+    with pytest.raises(TemplateError, match="do not give its ids"):
+        make(kind)
 
 
 def test_a_slow_tokenizer_is_refused():

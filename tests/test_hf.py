@@ -22,6 +22,8 @@ from transformers import (  # noqa: E402
     BloomForCausalLM,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
     MambaConfig,
@@ -387,6 +389,14 @@ def test_the_batch_of_a_model_without_kept_caches_changes_nothing(tokenizer):
     assert [(ids, c.ids) for ids, c in together] == [(ids, c.ids) for ids, c in alone]
 
 
+def test_padding_shifts_no_positions(tokenizer):
+    model = built(GPT2LMHeadModel, GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=4))
+    engine = FreshCaches(model, frozenset({0}), max_batch=8)
+    requests = [request([5] * n, f"s{n}", n) for n in (5, 7, 9)]
+    for asked, completion in zip(requests, finish(model, engine.steps(requests)), strict=True):
+        assert_true(model, asked.ids, completion)
+
+
 def test_a_model_that_misuses_the_cache_is_found_out(tokenizer, llama):
     class Forgetful(LlamaForCausalLM):
         """Ignores the mask that it is given, as a model with its own idea of attention would."""
@@ -421,6 +431,18 @@ def test_caches_stay_within_their_memory_and_change_nothing(policy, folder):
     assert rows * columns <= 3 * 512
     assert rows >= 3
     assert [c.ids for _, c in log] == [c.ids for _, c in converse(policy, sessions=9, turns=4)]
+
+
+def test_rows_that_grow_make_room_by_dropping_others(folder):
+    token_bytes = 2 * 2 * 2 * 8 * 4
+    small = HFPolicy.load(folder, dtype="float32", cache_gib=3 * 512 * token_bytes / 2**30)
+    ask(small, [request([5, 6, n], f"short {n}") for n in range(6)])
+    assert small._engine._slots.made == (6, 256)
+    long = [request([7] * 300 + [n], f"long {n}") for n in range(4)]
+    for asked, completion in zip(long, ask(small, long), strict=True):
+        assert_true(small.model, asked.ids, completion)
+    rows, columns = small._engine._slots.made
+    assert rows * columns <= 3 * 512
 
 
 def test_one_prompt_that_needs_all_the_memory_still_runs(folder):
@@ -470,9 +492,14 @@ def test_two_calls_at_once_take_turns(policy):
     ids = policy.tokenizer.format.opening(TEXTS[0])
 
     async def both():
-        return await asyncio.gather(
-            policy.generate([request(ids, "a", 1)]), policy.generate([request(ids, "b", 2)])
-        )
+        first = asyncio.create_task(policy.generate([request(ids, "a", 1, max_tokens=40)]))
+        second = asyncio.create_task(policy.generate([request(ids, "b", 2)]))
+        third = asyncio.create_task(policy.generate([request(ids, "c", 3)]))
+        for _ in range(4):
+            await asyncio.sleep(0)
+        # One that gives up while it waits must not take the caches of the one at work with it.
+        third.cancel()
+        return await asyncio.gather(first, second)
 
     for [completion] in asyncio.run(both()):
         assert_true(policy.model, ids, completion)
