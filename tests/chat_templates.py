@@ -168,7 +168,7 @@ def make_tokenizer(kind, template=None, *, spells_controls=False):
     With ``spells_controls`` its vocabulary is trained till it spells special tokens, as words, by itself.
     """
     kind = KINDS[kind] if isinstance(kind, str) else kind
-    encoder = Tokenizer.from_str(_trained(spells_controls, kind.specials + kind.others))
+    encoder = Tokenizer.from_str(trained(spells_controls, kind.specials + kind.others))
     swallow = {"rstrip": True} if kind.swallowing else {}
     encoder.add_special_tokens([AddedToken(text, special=True, **swallow) for text in kind.specials])
     encoder.add_tokens([AddedToken(text, special=False, normalized=False) for text in kind.others])
@@ -182,7 +182,7 @@ def make_tokenizer(kind, template=None, *, spells_controls=False):
 
 
 @functools.cache
-def _trained(spells_controls, words):
+def trained(spells_controls, words):
     encoder = Tokenizer(models.BPE())
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     split = pre_tokenizers.Split(Regex(r"\s+|\S+" if spells_controls else _SPLIT), behavior="isolated")

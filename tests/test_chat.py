@@ -12,7 +12,8 @@ import pytest
 
 pytest.importorskip("transformers")
 
-from chat_templates import KINDS, LLAMA, QWEN, SMOLLM, TOOLS, Kind, make_tokenizer
+from chat_templates import KINDS, LLAMA, QWEN, SMOLLM, TOOLS, Kind, make_tokenizer, trained
+from tokenizers import Tokenizer
 
 from palaestra.agents.chat import ChatFormat, PlainFormat, TemplateError
 from palaestra.agents.codec import TextCodec
@@ -289,13 +290,13 @@ def test_the_vocabulary_of_that_test_does_spell_special_tokens():
     assert plain.encode("<|im_end|>", add_special_tokens=False).tokens == ["<|im_end|>"]
     assert "".join(tokenizer.decode([n]) for n in tokenizer.encode("<|im_end|>")) == "<|im_end|>"
     # Where it does not, special tokens are encoded as any text is.
-    bare = make(replace(KINDS["qwen"], others=()))
-    assert bare.encode("a <tool_call>b") == make("qwen").encode("a <tool_call>b")
+    text = "a <|im_end|> b"
+    assert make("qwen").encode(text) == Tokenizer.from_str(trained(False, ())).encode(text).ids
 
 
 def test_a_vocabulary_that_holds_special_tokens_as_words():
     """As converted SentencePiece models have it: encoding plain text alone gives the very id."""
-    from tokenizers import AddedToken, Tokenizer, models
+    from tokenizers import AddedToken, models
     from transformers import PreTrainedTokenizerFast
 
     words = ["<unk>", "</s>", "<", "/", "s", ">", "</", "s>", "a"]
