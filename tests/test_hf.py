@@ -579,6 +579,25 @@ def test_episodes_of_a_chat_model(policy, context):
                 assert max(gaps) < TOLERANCE
 
 
+def test_a_learner_can_train_it(policy):
+    from palaestra.trainers.core.batch import policy_rows
+    from palaestra.trainers.core.config import LearnerConfig
+    from palaestra.trainers.core.learner import Learner
+
+    panel = make_panel("palaestra/GuessNumber-v0", 4)
+    agent = react(sampling=Sampling(1.0, 5))
+    episodes = rollout([Job(item) for item in panel.items], agent, policy)
+    rows = [row for e in episodes for row in policy_rows(e, [1.0] * len(e.turns))]
+    learner = Learner(policy.model, LearnerConfig(learning_rate=1e-3))
+    metrics = learner.update(rows)
+    assert metrics["max_logprob_gap"] < TOLERANCE, "trained on the very tokens that were sampled"
+    policy.drop_caches()
+    again = learner.gradients(rows)
+    assert again["loss"] < metrics["loss"] or again["approximate_kl"] > 0
+    ids = policy.tokenizer.format.opening(TEXTS[0])
+    assert_true(policy.model, ids, ask(policy, [request(ids)])[0])
+
+
 # ---- adapters ------------------------------------------------------------------------------------------
 
 
