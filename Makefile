@@ -6,7 +6,7 @@ export VENV
 # libgomp spins at barriers, which makes a shared machine many times slower.
 export GOMP_SPINCOUNT = 0
 
-.PHONY: demo test lint test-engines test-sandboxes install install-dev clean help
+.PHONY: demo test lint test-engines test-sandboxes test-servers install install-dev clean help
 
 help:
 	@echo "make demo            train a tiny agent on ALFWorld, measure it, write a report (about 6 minutes)"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint            ruff and pyright"
 	@echo "make test-engines    the tests against the real TextWorld engine (builds it first: about 10 minutes)"
 	@echo "make test-sandboxes  the tests of bubblewrap and of a real Docker engine (installs and starts them first)"
+	@echo "make test-servers    the openai policy against transformers serve (installs it first)"
 	@echo "make clean           remove $(VENV) and build leftovers; runs/ stays"
 
 install:
@@ -26,7 +27,8 @@ demo: install
 	$(VENV)/bin/palaestra demo
 
 test: install-dev
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 -m "not textworld and not bubblewrap and not docker and not leaks"
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 \
+		-m "not textworld and not bubblewrap and not docker and not leaks and not server and not vllm"
 
 lint: install-dev
 	$(VENV)/bin/ruff check .
@@ -41,6 +43,10 @@ test-sandboxes: install-dev
 	scripts/install-sandboxes.sh
 	OMP_NUM_THREADS=1 scripts/start-docker.sh run \
 		$(VENV)/bin/python -m pytest -n 2 -m "bubblewrap or docker or leaks" -rs tests/hostile tests/test_backends.py
+
+test-servers: install-dev
+	$(VENV)/bin/pip install -q -e '.[serving]'
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m server -rs tests/servers
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

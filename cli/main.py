@@ -47,6 +47,7 @@ COMMANDS: dict[str, Command] = {
     "train": Command("palaestra.cli.train", "Train a policy: `palaestra train ALGORITHM ...`.", resumes=True),
     "view": Command("palaestra.cli.view", "Turn a run, a benchmark or episodes into one HTML page."),
     "skills": Command("palaestra.cli.skills", "Skill libraries: `skills list|show|diff LIBRARY`."),
+    "models": Command("palaestra.cli.models", "`models smollm2`: make a small language model's folder."),
     "sandbox": Command("palaestra.cli.sandbox", "`sandbox doctor`: which sandboxes hold on this machine."),
     "check": Command("palaestra.cli.check", "Check that an environment keeps the contract."),
 }

@@ -184,9 +184,10 @@ class Running(ABC):
 
     @abstractmethod
     def output(self, stream: Literal["stdout", "stderr"]) -> bytes:
-        """Return what was written to a stream since the last call, cut at ``output_bytes``.
+        """Return what was written to a stream since the last call, cut one byte after ``output_bytes``.
 
-        For a program that goes on and has said that it flushed, such as a session after a cell.
+        For a program that goes on and has said that it flushed, such as a session after a cell; that byte too
+        many tells who asks that the limit was passed.
         """
 
 

@@ -265,6 +265,10 @@ class Slot:
             raise SandboxError("the fork server died")
         return json.loads(message)
 
+    def alive(self) -> bool:
+        """Whether the fork server still runs, as far as can be told without asking it."""
+        return self.process.poll() is None
+
     def kill(self) -> None:
         """Kill the fork server and all that it runs. May be called again."""
         self._finalizer()
@@ -339,6 +343,9 @@ class Pool:
                 raise SandboxError("the sandbox was closed")
             self._used[kind] += count
             slots = [self._idle.pop() for _ in range(min(count, len(self._idle)))]
+        for slot in [slot for slot in slots if not slot.alive()]:
+            slots.remove(slot)
+            slot.kill()
         try:
             while len(slots) < count:
                 slots.append(self._make())
@@ -445,7 +452,7 @@ class ForkRunning(Running):
 
     def output(self, stream: Literal["stdout", "stderr"]) -> bytes:
         """Return what was written to a stream since the last call; for sessions, which go on."""
-        text = self._slot.streams.read(stream, self.limits.output_bytes)
+        text = self._slot.streams.read(stream, self.limits.output_bytes + 1)
         os.ftruncate(getattr(self._slot.streams, stream), 0)
         return text
 

@@ -168,7 +168,7 @@ class _Process(Running):
     def output(self, stream: str) -> bytes:
         """Return what was written to a stream since the last call; for sessions, which go on."""
         file = self._stdout if stream == "stdout" else self._stderr
-        text = os.pread(file.fileno(), self.limits.output_bytes, 0)
+        text = os.pread(file.fileno(), self.limits.output_bytes + 1, 0)
         os.ftruncate(file.fileno(), 0)
         return text
 

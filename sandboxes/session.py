@@ -97,8 +97,10 @@ class Session:
             if not isinstance(error, (OSError, ValueError)):  # a tool of the host failed, or Ctrl-C
                 self._end()
                 raise
-        stdout, stderr = self._output()
-        if answer is None:
+        stdout, stderr, too_long = self._output()
+        if too_long:
+            ended = Ended.OUTPUT_LIMIT
+        if answer is None or too_long:
             ended = self._end(ended)
         return CellResult(
             stdout=stdout,
@@ -209,11 +211,14 @@ class Session:
         except ToolRefusal as refusal:
             return {"refused": str(refusal)}
 
-    def _output(self) -> tuple[str, str]:
+    def _output(self) -> tuple[str, str, bool]:
+        """Return both streams, and whether one of them passed its limit."""
         running = self._running
         assert running is not None
         stdout, stderr = running.output("stdout"), running.output("stderr")
-        return stdout.decode(errors="replace"), stderr.decode(errors="replace")
+        most = self.limits.output_bytes
+        texts = [stream[:most].decode(errors="replace") for stream in (stdout, stderr)]
+        return texts[0], texts[1], max(len(stdout), len(stderr)) > most
 
     def _end(self, ended: Ended | None = None) -> Ended:
         """End the interpreter, if it has not ended; return why it did."""

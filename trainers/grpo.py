@@ -19,7 +19,6 @@ import torch
 
 from palaestra.agents.episode import Episode, EpisodeWriter, success_rate
 from palaestra.agents.policies.core import Sampling
-from palaestra.agents.policies.tiny import TinyPolicy
 from palaestra.agents.progress import ProgressLine
 from palaestra.agents.react import react
 from palaestra.agents.rollout import Agent, Job, RolloutSettings, rollout
@@ -31,7 +30,7 @@ from palaestra.trainers.core.batch import Row, policy_rows
 from palaestra.trainers.core.learner import Learner, LearnerConfig
 from palaestra.trainers.core.losses import Aggregation
 from palaestra.trainers.core.options import refuse_idle, require_positive
-from palaestra.trainers.core.policies import trainable_policy
+from palaestra.trainers.core.policies import TrainablePolicy, resumed_policy, trainable_policy
 from palaestra.trainers.core.run import Run
 
 
@@ -42,7 +41,7 @@ class Config:
     """
 
     policy: str
-    """What to improve, such as tiny:runs/sft/policy."""
+    """What to improve, such as tiny:runs/sft/policy or hf:FOLDER."""
     env: str = "palaestra/ALFWorld-v0"
     """The environment."""
     options: tuple[str, ...] = ()
@@ -176,8 +175,8 @@ _MAY_CHANGE = (
 def train(config: Config) -> Path:
     """Run GRPO (or go on with it) and return the run directory.
 
-    The directory's folder ``policy`` holds the trained policy, for ``tiny:DIR``. Raises ``OptionError`` for
-    settings that cannot be used or differ from those that the run was begun with.
+    The directory's folder ``policy`` holds the trained policy, for ``tiny:DIR`` or ``hf:DIR``. Raises
+    ``OptionError`` for settings that cannot be used or differ from those that the run was begun with.
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -185,7 +184,7 @@ def train(config: Config) -> Path:
         policy = trainable_policy(config.policy)
         learner = Learner(policy.model, _learner_config(config))
         if run.resumed:
-            _resume(policy, learner, run)
+            _resume(config, policy, learner, run)
         trainer = Trainer(config, policy, learner)
         if not run.resumed and config.evaluate_every:
             run.log(0, trainer.evaluate())
@@ -205,7 +204,7 @@ def train(config: Config) -> Path:
 class Trainer:
     """One run's loop body. Everything random in iteration ``i`` derives from (seed, i)."""
 
-    def __init__(self, config: Config, policy: TinyPolicy, learner: Learner) -> None:
+    def __init__(self, config: Config, policy: TrainablePolicy, learner: Learner) -> None:
         self.config = config
         self.policy = policy
         self.learner = learner
@@ -345,10 +344,10 @@ def _keep_episodes(file: Path, episodes: Sequence[Episode]) -> None:
             writer.write(episode)
 
 
-def _resume(policy: TinyPolicy, learner: Learner, run: Run) -> None:
+def _resume(config: Config, policy: TrainablePolicy, learner: Learner, run: Run) -> None:
     """Put the checkpoint's weights into the model: the reference copy, if any, keeps the initial ones."""
     assert run.resumed is not None
-    weights = TinyPolicy.load(run.resumed.policy).model.state_dict()
+    weights = resumed_policy(config.policy, run.resumed.policy).model.state_dict()
     policy.model.load_state_dict(weights)
     learner.load_state(run.resumed.learner)
     policy.drop_caches()

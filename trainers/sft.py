@@ -29,7 +29,7 @@ from palaestra.errors import OptionError
 from palaestra.trainers.core.batch import Row, imitation_rows
 from palaestra.trainers.core.learner import Learner, LearnerConfig
 from palaestra.trainers.core.options import refuse_idle, require_positive
-from palaestra.trainers.core.policies import trainable_policy
+from palaestra.trainers.core.policies import TrainablePolicy, resumed_policy, trainable_policy
 from palaestra.trainers.core.run import Run
 from palaestra.trainers.core.schedules import Decay
 
@@ -197,10 +197,10 @@ def plan(config: Config, rows: Sequence[Row]) -> list[tuple[int, list[int]]]:
     return batches
 
 
-def _policy(config: Config, run: Run, episodes: Sequence[Episode]) -> TinyPolicy:
+def _policy(config: Config, run: Run, episodes: Sequence[Episode]) -> TrainablePolicy:
     """Return the resumed policy, the saved one that was named, or a new one for these episodes' texts."""
     if run.resumed:
-        return TinyPolicy.load(run.resumed.policy)
+        return resumed_policy(config.policy, run.resumed.policy)
     if config.policy != "tiny":
         return trainable_policy(config.policy)
     return TinyPolicy.new(
