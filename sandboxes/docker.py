@@ -179,7 +179,7 @@ class ContainerSlot(Slot):
         self.streams = self._share_streams()
 
     def alive(self) -> bool:
-        """True: asking the engine would cost more than a run; a dead container shows at the next send."""
+        """Say yes: asking the engine would cost more than a run; a dead container shows at the next send."""
         return True
 
     def _greet(self) -> int:
