@@ -78,6 +78,7 @@ class KeptCaches:
         _require_full_attention(model)
         self._model, self._stop_ids, self._max_batch = model, stop_ids, max_batch
         self._cache_tokens = cache_tokens
+        self._cache_name = cache_name(model)
         self._slots = Slots(MAX_SESSIONS)
 
     def steps(self, requests: Sequence[Request]) -> Steps:
@@ -162,12 +163,18 @@ class KeptCaches:
             input_ids=torch.from_numpy(ids).to(device),
             attention_mask=mask,
             position_ids=position_ids.clamp_min(0),
-            past_key_values=self._slots,
             use_cache=True,
             logits_to_keep=1,
+            **{self._cache_name: self._slots},
         )
         logits = output.logits[:, -1]
         return logits if len(rows) == len(works) else logits[torch.tensor(places, device=device)]
+
+
+def cache_name(model: Any) -> str:
+    """Return what the model calls its cache: transformers 5.24 gave all of them one name, with aliases."""
+    takes = inspect.signature(model.forward).parameters
+    return next((name for name in ("cache", "cache_params") if name in takes), "past_key_values")
 
 
 class FreshCaches:
@@ -178,9 +185,7 @@ class FreshCaches:
     def __init__(self, model: Any, stop_ids: Collection[int], *, max_batch: int) -> None:
         self._model, self._stop_ids, self._max_batch = model, stop_ids, max_batch
         kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ())
-        # What models with a running state call theirs.
-        takes = inspect.signature(model.forward).parameters
-        self._cache_name = "cache_params" if "cache_params" in takes else "past_key_values"
+        self._cache_name = cache_name(model)
         self._pads = not model._is_stateful and kinds <= {"full_attention", "sliding_attention"}
 
     def steps(self, requests: Sequence[Request]) -> Steps:
