@@ -118,7 +118,8 @@ def check_a_rollout(served):
 
 def check_a_wrong_model(served):
     policy = load_policy(f"openai:another@{served.url}/v1")
-    with pytest.raises(OptionError, match="pinned"):
+    # Releases of the server before 5.24 say that the model is pinned, later ones that there is no such model.
+    with pytest.raises((OptionError, UnknownNameError), match=r"pinned|unknown model"):
         rollout(jobs(1), react(), policy)
     policy.server.close()
 
