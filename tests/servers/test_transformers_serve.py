@@ -19,7 +19,7 @@ from palaestra.agents.policies.core import Sampling
 from palaestra.agents.react import react
 from palaestra.agents.rollout import Job, RolloutSettings, rollout
 from palaestra.envs.panel import make_panel
-from palaestra.errors import FailureRateError, OptionError
+from palaestra.errors import FailureRateError, OptionError, UnknownNameError
 from servers.transformers_serve import free_port, save_tiny_model, serving
 
 pytestmark = pytest.mark.server
