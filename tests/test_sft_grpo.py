@@ -202,7 +202,7 @@ def test_sft_refuses_senseless_settings(tmp_path, changes, words):
 )
 def test_grpo_interrupted_and_resumed_equals_the_uninterrupted_run(tmp_path, monkeypatch, guesser, changes):
     straight = grpo.train(grpo_config(tmp_path / "straight", guesser, **changes))
-    with stopped_after(monkeypatch, grpo.Trainer, "iterate", 3):
+    with stopped_after(monkeypatch, grpo.GRPO, "iterate", 3):
         grpo.train(grpo_config(tmp_path / "broken", guesser, **changes))
     assert [row["step"] for row in metrics(tmp_path / "broken")] == [1, 2, 3]
     broken = grpo.train(grpo_config(tmp_path / "broken", guesser, **changes))
@@ -267,11 +267,11 @@ def test_tries_of_a_group_share_the_start_and_differ_in_the_attempt(tmp_path, gu
 
 def test_tasks_are_drawn_from_seed_and_iteration_alone(tmp_path, guesser):
     config = grpo_config(tmp_path, guesser)
-    trainer = grpo.Trainer(config, None, None)  # type: ignore[arg-type]
-    again = grpo.Trainer(config, None, None)  # type: ignore[arg-type]
+    trainer = grpo.GRPO(config, None, None)  # type: ignore[arg-type]
+    again = grpo.GRPO(config, None, None)  # type: ignore[arg-type]
     assert trainer.jobs(7, 0, 3) == again.jobs(7, 0, 3)
     others = [trainer.jobs(8, 0, 3), trainer.jobs(7, 1, 3)]
-    others.append(grpo.Trainer(replace(config, seed=1), None, None).jobs(7, 0, 3))  # type: ignore[arg-type]
+    others.append(grpo.GRPO(replace(config, seed=1), None, None).jobs(7, 0, 3))  # type: ignore[arg-type]
     for jobs in others:
         assert {job.item.task_id for job in jobs} != {job.item.task_id for job in trainer.jobs(7, 0, 3)}
 

@@ -19,7 +19,8 @@ class Row:
     elsewhere). ``advantage`` weighs the policy-gradient stream: all sampled tokens of a row that has one
     belong to it, also those with advantage 0, which only count when losses are averaged. ``imitation`` is
     the signed weight of the cross-entropy stream: tokens with weight 0 do not belong to it. None means that
-    the row takes no part in that stream. ``group`` names the set of tries that the row was compared with.
+    the row takes no part in that stream. ``divergence`` multiplies the learner's ``kl_coefficient`` at each
+    token of the policy stream (None: 1). ``group`` names the set of tries that the row was compared with.
     """
 
     ids: list[int]
@@ -27,10 +28,18 @@ class Row:
     logprobs: list[float]
     advantage: list[float] | None = None
     imitation: list[float] | None = None
+    divergence: list[float] | None = None
     group: str = ""
 
     def __post_init__(self) -> None:
-        lists = (self.ids, self.sampled, self.logprobs, self.advantage, self.imitation)
+        lists = (
+            self.ids,
+            self.sampled,
+            self.logprobs,
+            self.advantage,
+            self.imitation,
+            self.divergence,
+        )
         lengths = {len(values) for values in lists if values is not None}
         if len(lengths) != 1:
             raise ContractError(f"a row's lists differ in length: {sorted(lengths)}")

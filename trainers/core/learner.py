@@ -6,7 +6,7 @@ import copy
 import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,9 +19,13 @@ from palaestra.trainers.core.config import LearnerConfig
 from palaestra.trainers.core.packing import MicroBatch, micro_batches
 from palaestra.trainers.core.schedules import decay, warm_up
 
-__all__ = ["Learner", "LearnerConfig", "selected_logits"]
+__all__ = ["Learner", "LearnerConfig", "Metrics", "PolicyLoss", "selected_logits"]
 
 Metrics = dict[str, float]
+
+PolicyLoss = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From the present policy's log-probs, the behaviour's, the advantages and the weights in the policy stream
+(0: not in it), all (N,), to the losses (N,) and which tokens are silenced (N,) bool."""
 
 
 class Learner:
@@ -33,6 +37,7 @@ class Learner:
 
     def __init__(self, model: Any, config: LearnerConfig) -> None:
         self.config = config
+        self._policy_loss: PolicyLoss = self.clipped_surrogate
         self.model = model.to(config.device)
         self.steps = 0
         self.optimizer = torch.optim.AdamW(
@@ -41,14 +46,16 @@ class Learner:
         self.reference = copy.deepcopy(model).eval().requires_grad_(False) if config.kl_coefficient else None
         _check_head(model)
 
-    def update(self, rows: Sequence[Row]) -> Metrics:
+    def update(self, rows: Sequence[Row], policy_loss: PolicyLoss | None = None) -> Metrics:
         """Learn from ``rows``; return metrics, averaged over the optimiser steps taken.
 
+        ``policy_loss`` takes the place of the clipped surrogate for this update.
         ``read_tokens`` are those that the model read, padding included, and ``tokens_per_s`` their rate.
         Raises ``ContractError`` when no token of ``rows`` would be trained, ``DivergenceError`` when the
         gradient is not finite; the weights are then as the last finite step left them.
         """
         began = time.perf_counter()
+        self._policy_loss = policy_loss or self.clipped_surrogate
         self.model.train()
         try:
             parts = _parts(rows, self.config.mini_batches) * self.config.epochs
@@ -113,14 +120,7 @@ class Learner:
         config = self.config
         logits = selected_logits(self.model, batch, config.precision)
         logprobs = losses.token_logprobs(logits, batch.target)
-        surrogate, silenced = losses.policy_gradient(
-            logprobs,
-            batch.behaviour,
-            batch.advantage,
-            clip_low=config.clip_low,
-            clip_high=config.clip_high,
-            dual_clip=config.dual_clip,
-        )
+        surrogate, silenced = self._policy_loss(logprobs, batch.behaviour, batch.advantage, batch.policy)
         sums = {
             "policy_loss": (surrogate * batch.policy).sum(),
             "imitation_loss": losses.signed_cross_entropy(logprobs, batch.imitation).sum(),
@@ -133,11 +133,25 @@ class Learner:
         if config.entropy_coefficient:
             loss = loss - config.entropy_coefficient * (entropies * batch.policy).sum()
         if self.reference is not None:
-            sums["kl"] = (losses.k3(logprobs, self._reference_logprobs(batch)) * batch.policy).sum()
+            divergence = losses.k3(logprobs, self._reference_logprobs(batch))
+            sums["kl"] = (divergence * batch.divergence * batch.policy).sum()
             loss = loss + config.kl_coefficient * sums["kl"]
         sums["loss"] = loss
         gap = _count(sums, batch, logprobs.detach(), silenced, entropies.detach())
         return loss, sums, gap
+
+    def clipped_surrogate(
+        self, logprobs: Tensor, behaviour: Tensor, advantage: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the losses and silenced tokens of PPO's surrogate with the configured clips."""
+        return losses.policy_gradient(
+            logprobs,
+            behaviour,
+            advantage,
+            clip_low=self.config.clip_low,
+            clip_high=self.config.clip_high,
+            dual_clip=self.config.dual_clip,
+        )
 
     @torch.no_grad()
     def _reference_logprobs(self, batch: MicroBatch) -> Tensor:

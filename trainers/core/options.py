@@ -19,8 +19,9 @@ def refuse_idle(config: Any, names: tuple[str, ...], because: str) -> None:
             raise OptionError(f"{name}={getattr(config, name)!r} would do nothing: {because}")
 
 
-def require_positive(config: Any, names: tuple[str, ...]) -> None:
-    """Raise ``OptionError`` for the first of ``names`` that is not above 0."""
+def require_positive(config: Any, names: tuple[str, ...], *, or_zero: bool = False) -> None:
+    """Raise ``OptionError`` for the first of ``names`` that is not above 0, or 0 where that will do."""
     for name in names:
-        if getattr(config, name) <= 0:
-            raise OptionError(f"{name} must be above 0, not {getattr(config, name)!r}")
+        value = getattr(config, name)
+        if value < 0 or (value == 0 and not or_zero):
+            raise OptionError(f"{name} must {'not be negative' if or_zero else 'be above 0'}, not {value!r}")

@@ -39,6 +39,8 @@ class MicroBatch:
     """(N,)"""
     policy: Tensor
     """(N,) weight in the policy stream; 0 outside of it"""
+    divergence: Tensor
+    """(N,) factor on the divergence from the reference"""
     imitation: Tensor
     """(N,) signed weight in the imitation stream"""
     auxiliary: Tensor
@@ -54,6 +56,7 @@ class _Targets:
     behaviour: np.ndarray
     advantage: np.ndarray
     policy: np.ndarray
+    divergence: np.ndarray
     imitation: np.ndarray
     auxiliary: np.ndarray
 
@@ -108,6 +111,7 @@ def _targets(rows: Sequence[Row], config: LearnerConfig) -> Iterator[_Targets]:
             behaviour=np.asarray(row.logprobs, dtype=np.float32)[at],
             advantage=advantage[at],
             policy=policy_weight[at],
+            divergence=np.asarray(row.divergence or [1.0] * len(row.ids), dtype=np.float32)[at],
             imitation=imitation_weight[at],
             auxiliary=auxiliary_weight[at],
         )
@@ -129,6 +133,7 @@ def _pack(rows: Sequence[_Targets], device: str) -> MicroBatch:
         behaviour=joined([row.behaviour for row in rows], np.float32),
         advantage=joined([row.advantage for row in rows], np.float32),
         policy=joined([row.policy for row in rows], np.float32),
+        divergence=joined([row.divergence for row in rows], np.float32),
         imitation=joined([row.imitation for row in rows], np.float32),
         auxiliary=joined([row.auxiliary for row in rows], np.float32),
     )
