@@ -16,6 +16,7 @@ from typing import Any
 from palaestra.agents.episode import Episode, EpisodeWriter
 from palaestra.agents.policies.core import Policy
 from palaestra.agents.rollout import Agent, Job, Progress, RolloutSettings, rollout
+from palaestra.agents.spending import spent
 from palaestra.errors import ContractError, OptionError
 
 Answer = Callable[[Episode], str | None]
@@ -41,9 +42,9 @@ def best_of_n(
 
     Try k of an attempt a samples as attempt ``a * tries + k``; the tries of a job are one group. A chosen
     episode is a copy with the tags ``tries``, ``chosen``, what ``choose`` adds, ``tries_succeeded`` (its best
-    possible choice: for reports, never for choosing), ``tries_tokens`` (sampled) and ``tries_seconds``, all
-    tries together. ``writer`` and ``progress`` get each job's chosen episode as soon as its last try ended,
-    ``every_try`` every episode. Tries whose infrastructure failed cannot be chosen unless all did.
+    possible choice: for reports, never for choosing) and what all tries together cost (``tries_tokens`` and
+    so on, see ``spent``). ``writer`` and ``progress`` get each job's chosen episode as soon as its last try
+    ended, ``every_try`` every episode. Tries whose infrastructure failed cannot be chosen unless all did.
     """
     if tries < 1:
         raise OptionError(f"tries must be at least 1, not {tries}")
@@ -146,7 +147,6 @@ class _Chooser:
             "tries": len(tries),
             "chosen": chosen.attempt % self._tries,
             "tries_succeeded": sum(episode.success for episode in judged),
-            "tries_tokens": sum(episode.sampled_tokens for episode in tries),
-            "tries_seconds": sum(episode.seconds for episode in tries),
+            **spent(tries, "tries"),
         }
         return replace(chosen, agent=f"best-of-{len(tries)}-{chosen.agent}", tags={**chosen.tags, **tags})

@@ -25,6 +25,7 @@ def react(
     system: str = "",
     sampling: Sampling | None = None,
     max_context_tokens: int | None = None,
+    max_turns: int | None = None,
 ) -> Agent:
     """Return a ReAct agent.
 
@@ -33,18 +34,26 @@ def react(
     not valid. ``max_context_tokens`` is at most, and by default, what the policy takes; an episode that
     outgrows it is truncated. ``remind_goal`` repeats the goal with every observation after the first.
     ``system`` says how to play, before the first observation, as a system message where a chat template has
-    such.
+    such. After ``max_turns`` actions an episode ends as truncated, with the tag ``turn_limit``; without it
+    the environment alone decides how long one is.
 
     Raises ``OptionError`` or ``UnknownNameError`` for settings that cannot be used.
     """
     _check(context, window_turns)
+    if max_turns is not None and max_turns < 1:
+        raise OptionError(f"max_turns must be at least 1, not {max_turns}")
     sampling = sampling or Sampling()
 
     async def agent(actor: Actor) -> None:
         limit = min(max_context_tokens or _UNLIMITED_TOKENS, actor.context_tokens or _UNLIMITED_TOKENS)
         history = make_context(context, actor.tokenizer, limit, window_turns, system)
         history.begin(actor.observation)
+        turns = 0
         while not actor.done:
+            if turns == max_turns:
+                actor.episode.tags["turn_limit"] = True
+                return
+            turns += 1
             ids, kept = history.prompt(sampling.max_tokens)
             completion = await actor.generate(ids, sampling, kept=kept)
             history.record(completion)

@@ -17,6 +17,7 @@ from palaestra.agents.episode import Episode, EpisodeWriter
 from palaestra.agents.policies.core import Policy, Sampling
 from palaestra.agents.rollout import Actor, Agent, Job, Progress, RolloutSettings, rollout
 from palaestra.agents.rounds import round_settings
+from palaestra.agents.spending import spent
 from palaestra.agents.transcript import ask, transcript
 from palaestra.errors import OptionError
 
@@ -46,8 +47,8 @@ def reflexion(
     """Play each job up to ``trials`` times with reflections in between; return each job's episodes in order.
 
     Trial k of an attempt a samples as attempt ``a * trials + k - 1``. Episodes are tagged with ``trial``, the
-    ``reflections`` that they were shown, the ``reflection`` that they led to, and the ``earlier_tokens``
-    (sampled) and ``earlier_seconds`` of the trials before. ``writer`` and ``progress`` get each job's last
+    ``reflections`` that they were shown, the ``reflection`` that they led to, and what the trials before cost
+    (``earlier_tokens`` and so on, see ``spent``). ``writer`` and ``progress`` get each job's last
     episode as soon as it is decided, ``every_try`` every episode. An episode whose infrastructure failed is
     neither reflected upon nor tried again here (the rollout has done so). ``sampling`` is for reflections.
 
@@ -142,8 +143,7 @@ def _job(job: Job, past: Sequence[Episode], trial: int, trials: int) -> Job:
     if past:
         noted = [text for episode in past if (text := episode.tags.get("reflection", ""))]
         tags["reflections"] = noted[-MEMORY:]
-        tags["earlier_tokens"] = sum(episode.sampled_tokens for episode in past)
-        tags["earlier_seconds"] = sum(episode.seconds for episode in past)
+        tags.update(spent(past, "earlier"))
     return replace(job, attempt=job.attempt * trials + trial - 1, tags=tags)
 
 

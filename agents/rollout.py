@@ -391,9 +391,9 @@ class _Engine:
             raise
         except InfrastructureError as error:
             again = True
-            _fail(episode, str(error))
-        except Exception:  # a mistake in the agent or the policy: the others go on, this one says what it was
-            _fail(episode, traceback.format_exc())
+            _fail(episode, error, str(error))
+        except Exception as error:  # a mistake in the agent or the policy: the others go on
+            _fail(episode, error, traceback.format_exc())
         finally:
             for name in actor.sessions:
                 self._gathering.forget(name)
@@ -419,8 +419,9 @@ def _blank(job: Job, agent: Agent, policy: Policy) -> Episode:
     )
 
 
-def _fail(episode: Episode, failure: str) -> None:
+def _fail(episode: Episode, error: Exception, failure: str) -> None:
     episode.outcome, episode.failure = "failed", failure
+    episode.tags["failure_kind"] = type(error).__name__
     episode.reward, episode.success = 0.0, False
 
 

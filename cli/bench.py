@@ -9,7 +9,8 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
-from palaestra.agents.benchmark import Contestant, Results, benchmark
+from palaestra.agents.benchmark import Results, benchmark
+from palaestra.agents.contestants import Contestant
 from palaestra.agents.rollout import RolloutSettings
 from palaestra.cli.envs import EnvOptions, flatten
 from palaestra.cli.view import write_report

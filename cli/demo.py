@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from palaestra.agents.benchmark import Contestant, Results, benchmark
+from palaestra.agents.benchmark import Results, benchmark
+from palaestra.agents.contestants import Contestant
 from palaestra.agents.rollout import RolloutSettings
 from palaestra.cli.bench import table
 from palaestra.cli.view import write_report

@@ -1,13 +1,16 @@
 """Panels: the explicit lists of (environment, options, task, seed) that every result is measured on.
 
-A panel file is JSON. Nothing about a panel depends on file order, worker count or machine, so two results
-on the same panel (same ``digest``) can be compared item by item.
+A panel file is JSON: groups of tasks that share an environment and its options, each task with its seed.
+Nothing about a panel depends on file order, worker count or machine, so two results on the same panel (same
+``digest``) can be compared item by item.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -50,20 +53,34 @@ class Panel:
         return hashlib.sha256("".join(item.key for item in self.items).encode()).hexdigest()[:16]
 
     def save(self, path: Path) -> None:
-        """Write the panel as JSON."""
-        rows = [asdict(item) for item in self.items]
-        path.write_text(json.dumps({"name": self.name, "items": rows}, indent=1) + "\n")
+        """Write the panel as JSON, whole or not at all."""
+        groups = [
+            {"env_id": env_id, "options": json.loads(options), "tasks": [[i.task_id, i.seed] for i in items]}
+            for (env_id, options), items in itertools.groupby(self.items, _group)
+        ]
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        temporary.write_text(json.dumps({"name": self.name, "groups": groups}) + "\n", encoding="utf-8")
+        temporary.replace(path)
 
     @staticmethod
     def load(path: Path) -> Panel:
-        """Read a panel file. Raises ``DataError`` when it is not one."""
+        """Read a panel file, also one that names the options of each item. Raises ``DataError``."""
         try:
-            record = json.loads(path.read_text())
-            items = tuple(PanelItem(**row) for row in record["items"])
-            return Panel(str(record["name"]), items)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            items = [PanelItem(**row) for row in record.get("items", ())]
+            for group in record["groups"] if "items" not in record else ():
+                items += [
+                    PanelItem(group["env_id"], task_id, seed, group["options"])
+                    for task_id, seed in group["tasks"]
+                ]
+            return Panel(str(record["name"]), tuple(items))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             advice = "make one with `palaestra bench`"
-            raise DataError(f"{path} is not a panel file ({error}); {advice}") from error
+            raise DataError(f"{path} is not a panel file ({error!r}); {advice}") from error
+
+
+def _group(item: PanelItem) -> tuple[str, str]:
+    return item.env_id, json.dumps(dict(item.options), sort_keys=True)
 
 
 def make_env(env_id: str, options: Mapping[str, Any] | None = None) -> TextEnv:

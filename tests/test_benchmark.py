@@ -6,9 +6,11 @@ import json
 
 import pytest
 
-from palaestra.agents.benchmark import Contestant, benchmark, score, wilson_interval
+from palaestra.agents.benchmark import benchmark
+from palaestra.agents.contestants import Contestant
 from palaestra.agents.episode import Episode, read_episodes
 from palaestra.agents.rollout import RolloutSettings
+from palaestra.agents.scores import score, wilson_interval
 from palaestra.envs.panel import Panel, make_panel
 from palaestra.errors import DataError, OptionError, UnknownNameError
 

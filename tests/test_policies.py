@@ -71,10 +71,16 @@ def test_random_is_uniform_and_a_function_of_the_generator():
     assert drawn != [text for text, _ in ask(RandomPolicy(), view, seed=1, times=2000)]
 
 
-@pytest.mark.parametrize("info", [{}, {"admissible_actions": []}])
-def test_random_needs_admissible_actions(info):
+def test_random_refuses_an_empty_list_of_actions():
     with pytest.raises(OptionError, match="admissible_actions"):
-        ask(RandomPolicy(), View("", info))
+        ask(RandomPolicy(), View("", {"admissible_actions": []}))
+
+
+def test_random_writes_words_of_the_observation_where_any_text_is_an_action():
+    drawn = [text.split() for text, _ in ask(RandomPolicy(), View("what is 3 + 4", {}), times=500)]
+    assert {len(words) for words in drawn} == set(range(1, 9))
+    assert {word for words in drawn for word in words} == {"what", "is", "3", "+", "4"}
+    assert ask(RandomPolicy(), View("", {}), times=1)[0][0].strip("? ") == ""
 
 
 def test_the_expert_is_followed_and_its_noise_is_tagged():

@@ -9,6 +9,8 @@ import numpy as np
 from palaestra.agents.policies.core import Completion, Request, View
 from palaestra.errors import OptionError
 
+_MOST_WORDS = 8
+
 
 class ByteTokenizer:
     """Ids 0-255 are the bytes of UTF-8 text; 256 opens a prompt and 257 closes a completion."""
@@ -42,18 +44,31 @@ class ScriptedPolicy:
 
 
 class RandomPolicy:
-    """Draws one of ``info["admissible_actions"]`` uniformly, with the episode's own generator."""
+    """Draws one of ``info["admissible_actions"]`` uniformly, with the episode's own generator.
+
+    Where the environment lists none, since any text is an action, it writes one to eight words of the
+    observation in any order: the floor for environments that are answered in free text.
+    """
 
     def __init__(self) -> None:
         self.name = "random"
         self.tokenizer = ByteTokenizer()
 
     async def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        """Return a random admissible action for each request.
+        """Return a random action for each request.
 
-        Raises ``OptionError`` where the environment does not list its admissible actions.
+        Raises ``OptionError`` where the environment's list of admissible actions is empty.
         """
-        return [_random_completion(self.tokenizer, request) for request in requests]
+        return [self._complete(request) for request in requests]
+
+    def _complete(self, request: Request) -> Completion:
+        view = view_of(request)
+        if "admissible_actions" in view.info:
+            return _random_completion(self.tokenizer, request)
+        words = view.observation.split() or ["?"]
+        count = int(request.generator.integers(1, _MOST_WORDS + 1))
+        drawn = request.generator.integers(len(words), size=count)
+        return completion(self.tokenizer, " ".join(words[int(number)] for number in drawn))
 
     def forget(self, session: str) -> None:
         """Nothing is kept, so there is nothing to drop."""

@@ -20,12 +20,12 @@ import time
 from pathlib import Path
 
 from palaestra.agents.actre import compose, compose_unsolved, coverage
-from palaestra.agents.benchmark import wilson_interval
 from palaestra.agents.policies import load_policy
 from palaestra.agents.policies.core import Sampling
 from palaestra.agents.progress import RolloutProgress
 from palaestra.agents.react import react
 from palaestra.agents.rollout import Job, rollout
+from palaestra.agents.scores import wilson_interval
 from palaestra.envs.panel import make_panel
 
 RESULTS = Path(__file__).parents[1] / "results"

@@ -19,7 +19,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from palaestra.agents.benchmark import wilson_interval
+from palaestra.agents.scores import wilson_interval
 from palaestra.cli.demo import grpo_config, measure, sft_config
 from palaestra.trainers import grpo, sft
 

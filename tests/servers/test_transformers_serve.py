@@ -12,7 +12,8 @@ import pytest
 
 pytest.importorskip("httpx2")
 pytest.importorskip("transformers")
-from palaestra.agents.benchmark import Contestant, benchmark
+from palaestra.agents.benchmark import benchmark
+from palaestra.agents.contestants import Contestant
 from palaestra.agents.episode import read_episodes, sequences
 from palaestra.agents.policies import load_policy
 from palaestra.agents.policies.core import Sampling
