@@ -44,6 +44,7 @@ COMMANDS: dict[str, Command] = {
     "envs": Command("palaestra.cli.envs", "List the environments, or show the page of one."),
     "play": Command("palaestra.cli.play", "Play an environment yourself, in this terminal."),
     "bench": Command("palaestra.cli.bench", "Measure agents and policies on a panel of tasks.", resumes=True),
+    "panels": Command("palaestra.cli.panels", "List the panels of tasks that `bench` knows, or show one."),
     "train": Command("palaestra.cli.train", "Train a policy: `palaestra train ALGORITHM ...`.", resumes=True),
     "view": Command("palaestra.cli.view", "Turn a run, a benchmark or episodes into one HTML page."),
     "skills": Command("palaestra.cli.skills", "Skill libraries: `skills list|show|diff LIBRARY`."),

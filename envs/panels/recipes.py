@@ -1,0 +1,82 @@
+"""How the named panels were drawn: from splits meant for reporting, of tasks that need no data.
+
+The files beside this one are what counts; ``python -m palaestra.envs.panels.recipes`` adds those that are
+missing and never replaces one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from palaestra.envs.panel import Panel, make_panel
+from palaestra.errors import UnknownNameError
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """``size`` tasks of one environment under one set of options, drawn by ``seed``."""
+
+    env_id: str
+    size: int
+    seed: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _alfworld(size: int, seed: int) -> tuple[Draw, ...]:
+    """Half small rooms, half rooms of full size, all task types, rooms and goals apart from training."""
+    small = {"split": "test", "scale": "small", "max_steps": 30}
+    full = {"split": "test", "scale": "full", "max_steps": 50}
+    return tuple(
+        Draw("palaestra/ALFWorld-v0", size // 2, seed + rank, options)
+        for rank, options in enumerate((small, full))
+    )
+
+
+def _math(easy: int, medium: int, hard: int, seed: int) -> tuple[Draw, ...]:
+    sizes = {"easy": easy, "medium": medium, "hard": hard}
+    return tuple(
+        Draw("palaestra/Math-v0", size, seed + rank, {"split": "test", "difficulty": level})
+        for rank, (level, size) in enumerate(sizes.items())
+    )
+
+
+RECIPES: dict[str, tuple[Draw, ...]] = {
+    "alfworld-small": _alfworld(50, seed=10),
+    "alfworld-full": _alfworld(300, seed=20),
+    "code-small": (Draw("palaestra/Code-v0", 50, 10, {"split": "test"}),),
+    "code-full": (Draw("palaestra/Code-v0", 300, 20, {"split": "test"}),),
+    "guess-number-small": (Draw("palaestra/GuessNumber-v0", 50, 10, {"split": "test"}),),
+    "guess-number-full": (Draw("palaestra/GuessNumber-v0", 200, 20, {"split": "test"}),),
+    "math-small": _math(20, 15, 15, seed=10),
+    "math-full": _math(100, 100, 100, seed=20),
+}
+
+
+def draw(name: str) -> Panel:
+    """Return the panel called ``name``, drawn anew. Raises ``UnknownNameError``."""
+    if name not in RECIPES:
+        raise UnknownNameError("panel", name, RECIPES)
+    items = [
+        item
+        for one in RECIPES[name]
+        for item in make_panel(one.env_id, one.size, seed=one.seed, options=one.options).items
+    ]
+    return Panel(name, tuple(items))
+
+
+def write_missing(folder: Path = FOLDER) -> list[Path]:
+    """Write the panels that have no file yet; return their paths."""
+    paths = [path for name in RECIPES if not (path := folder / f"{name}.json").exists()]
+    for path in paths:
+        draw(path.stem).save(path)
+    return paths
+
+
+if __name__ == "__main__":
+    for written in write_missing():
+        print(written)
