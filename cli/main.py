@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import os
 import sys
 import traceback
@@ -106,11 +107,15 @@ def _run(module: ModuleType, name: str, rest: list[str]) -> int:
     return module.run(parse_config(module.Config, f"palaestra {name}", rest))
 
 
-def parse_config(config_class: type[Any], program: str, arguments: Sequence[str]) -> Any:
-    """Return a ``config_class`` from ``arguments``; leaves with 0 after help, 2 after a wrong option."""
+def parse_config(config_class: type[Any], program: str, arguments: Sequence[str], *, more: str = "") -> Any:
+    """Return a ``config_class`` from ``arguments``; leaves with 0 after help, 2 after a wrong option.
+
+    The help describes the class by its docstring, and then says ``more``.
+    """
     import tyro
 
-    return tyro.cli(config_class, prog=program, args=list(arguments))
+    about = " ".join((inspect.getdoc(config_class) or "").split("\n")) + f"\n\n{more}" if more else None
+    return tyro.cli(config_class, prog=program, args=list(arguments), description=about)
 
 
 def _unknown_command(name: str) -> str:

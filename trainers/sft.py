@@ -111,6 +111,21 @@ class Config:
             refuse_idle(self, ("window_turns",), "it belongs to context='window'")
 
 
+PRESETS: dict[str, dict[str, object]] = {
+    # For a --policy of 1.5B to 7B parameters: 3 epochs at 1e-5 with a cosine is common practice and our
+    # choice; no single paper is behind it.
+    "published": {
+        "epochs": 3,
+        "batch_tokens": 32768,
+        "learning_rate": 1e-5,
+        "auxiliary_coefficient": 0.0,
+        "noise": 0.0,
+        "max_context_tokens": 4096,
+        "tokens_per_micro_batch": 16384,
+        "device": "cuda",
+    },
+}
+
 # What may change when a run is resumed: no step's weights depend on it, but for rounding.
 _MAY_CHANGE = ("checkpoint_every", "keep_checkpoints", "concurrency", "max_failure_rate", "threads")
 
