@@ -29,3 +29,8 @@ def decay(step: int, steps: int, shape: Decay) -> float:
     if shape == "cosine":
         return 0.5 * (1.0 + math.cos(math.pi * share))
     raise UnknownNameError("decay", shape, DECAYS)
+
+
+def cosine_rise(step: int, steps: int) -> float:
+    """Return a factor that rises along a cosine from 0 at step 0 to 1 at step ``steps``, and stays there."""
+    return 1.0 if step >= steps else 0.5 * (1.0 - math.cos(math.pi * step / steps))
