@@ -65,6 +65,71 @@ def policy_gradient(
     return loss, silenced
 
 
+def clip_cov(
+    logprobs: Tensor,
+    behaviour: Tensor,
+    advantage: Tensor,
+    inside: Tensor,
+    *,
+    share: float,
+    low: float,
+    high: float,
+    generator: torch.Generator,
+    clip_low: float = 0.2,
+    clip_high: float = 0.2,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the clipped surrogate (N,) with some over-confident tokens dropped, which tokens the clip
+    silenced (N,) bool, and which were dropped (N,) bool (Clip-Cov, Cui et al. 2025).
+
+    Candidates are tokens ``inside`` (N,) bool that the clip did not silence and whose covariance lies
+    strictly between ``low`` and ``high`` (in units of advantage x nats). Of them, as many as ``share`` of
+    the tokens inside, but at least one, are drawn at random and lose their loss: raising what is likely and
+    good (and lowering what is unlikely and bad) is what uses up entropy.
+    """
+    loss, silenced = policy_gradient(logprobs, behaviour, advantage, clip_low=clip_low, clip_high=clip_high)
+    covariance = covariances(logprobs, advantage, inside)
+    fit = inside & ~silenced & (covariance > low) & (covariance < high)
+    candidates = fit.nonzero().squeeze(-1)
+    count = max(1, int(share * int(inside.sum())))
+    # Drawn on the CPU, so that a seed means the same on every device.
+    order = torch.randperm(len(candidates), generator=generator)[:count].to(candidates.device)
+    dropped = torch.zeros_like(inside)
+    dropped[candidates[order]] = True
+    return torch.where(dropped, 0.0, loss), silenced, dropped
+
+
+def kl_cov(
+    logprobs: Tensor,
+    behaviour: Tensor,
+    advantage: Tensor,
+    inside: Tensor,
+    *,
+    share: float,
+    coefficient: float,
+) -> tuple[Tensor, Tensor]:
+    """Return the surrogate without a clip (N,), with ``coefficient`` x |log ratio| added at the tokens of
+    largest covariance, ``share`` of those ``inside`` but at least one; and which they are (N,) bool
+    (KL-Cov, Cui et al. 2025).
+    """
+    log_ratio = torch.clamp(logprobs - behaviour, -_LOG_RATIO_BOUND, _LOG_RATIO_BOUND)
+    covariance = covariances(logprobs, advantage, inside).masked_fill(~inside, -torch.inf)
+    count = min(int(inside.sum()), max(1, int(share * int(inside.sum()))))
+    held = torch.zeros_like(inside)
+    held[covariance.topk(count).indices] = True
+    return -advantage * log_ratio.exp() + coefficient * torch.where(held, log_ratio.abs(), 0.0), held
+
+
+def covariances(logprobs: Tensor, advantage: Tensor, inside: Tensor) -> Tensor:
+    """Return (advantage - mean) x (logprob - mean) (N,), the means over the tokens ``inside`` (N,) bool."""
+    tokens = inside.sum().clamp(min=1)
+    logprobs = logprobs.detach()
+
+    def centred(values: Tensor) -> Tensor:
+        return values - torch.where(inside, values, 0.0).sum() / tokens
+
+    return centred(advantage) * centred(logprobs)
+
+
 def k3(logprobs: Tensor, reference: Tensor) -> Tensor:
     """Return the estimate exp(d) - d - 1 of KL(policy || reference) (N,), with d = reference - logprobs.
 
