@@ -15,11 +15,12 @@ sampled. Observations are encoded as plain text, so none can forge the end of a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 from palaestra.agents.chat import Format, PlainFormat
-from palaestra.agents.episode import Episode
+from palaestra.agents.episode import Episode, Turn
 from palaestra.agents.policies.core import Completion, Tokenizer
 from palaestra.errors import ContractError, OptionError, PalaestraError
 
@@ -155,13 +156,39 @@ def reencode(episode: Episode, context: Context, *, remind_goal: bool = False) -
     rewards, validity and tags stay; questions beside the episode (``aside``) are left out, and so are turns
     that do not fit: then the episode is tagged ``context_full``.
     """
+
+    def completion(turn: Turn) -> Completion:
+        return written(context.tokenizer, turn.action, turn.tags.get("thought", ""))
+
+    return _retold(episode, context, completion, remind_goal)
+
+
+def in_other_context(episode: Episode, context: Context, *, remind_goal: bool = False) -> Episode:
+    """Return the episode with the same completions after other prompts: those that ``context`` gives.
+
+    Ids that were sampled stay as they are, and so do their behaviour log-probs, which then speak of the
+    prompts that the policy really saw. The first observation is the record's: what an opening added to it
+    (a hint, an earlier try) is gone. Turns are left out as by ``reencode``. Afterwards ``context`` holds the
+    episode up to its last completion.
+    """
+
+    def completion(turn: Turn) -> Completion:
+        reason: Literal["stop", "length"] = "length" if turn.finish_reason == "length" else "stop"
+        return Completion(turn.completion_ids, turn.logprobs, reason)
+
+    return _retold(episode, context, completion, remind_goal)
+
+
+def _retold(
+    episode: Episode, context: Context, completion_of: Callable[[Turn], Completion], remind_goal: bool
+) -> Episode:
     copy = replace(episode, turns=[], tags=dict(episode.tags))
     for number, turn in enumerate(turn for turn in episode.turns if not turn.tags.get("aside")):
         if number == 0:
             context.begin(turn.observation)
         else:
             context.observe(with_goal(turn.observation, episode.goal) if remind_goal else turn.observation)
-        completion = written(context.tokenizer, turn.action, turn.tags.get("thought", ""))
+        completion = completion_of(turn)
         try:
             prompt, kept = context.prompt(len(completion.ids))
         except ContextFull:
@@ -175,7 +202,7 @@ def reencode(episode: Episode, context: Context, *, remind_goal: bool = False) -
                 kept=kept,
                 completion_ids=completion.ids,
                 logprobs=completion.logprobs,
-                finish_reason="stop",
+                finish_reason=completion.finish_reason,
                 tags=dict(turn.tags),
             )
         )

@@ -5,8 +5,10 @@ Source of the idea: ReAct (Yao et al., 2023). Without ``thought`` the whole comp
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
+from palaestra.agents.chat import Tool
 from palaestra.agents.context import AppendContext, Context, WindowContext, format_of, with_goal
 from palaestra.agents.policies.core import Sampling, Tokenizer
 from palaestra.agents.rollout import Actor, Agent
@@ -14,6 +16,9 @@ from palaestra.errors import OptionError, UnknownNameError
 
 CONTEXTS = ("append", "window")
 _UNLIMITED_TOKENS = 10_000_000
+
+Opening = Callable[[Actor, Context], None]
+"""Begins the context of an episode, so that more than its first observation stands there."""
 
 
 def react(
@@ -26,6 +31,7 @@ def react(
     sampling: Sampling | None = None,
     max_context_tokens: int | None = None,
     max_turns: int | None = None,
+    opening: Opening | None = None,
 ) -> Agent:
     """Return a ReAct agent.
 
@@ -35,7 +41,8 @@ def react(
     outgrows it is truncated. ``remind_goal`` repeats the goal with every observation after the first.
     ``system`` says how to play, before the first observation, as a system message where a chat template has
     such. After ``max_turns`` actions an episode ends as truncated, with the tag ``turn_limit``; without it
-    the environment alone decides how long one is.
+    the environment alone decides how long one is. ``opening`` begins the context in another way than with the
+    first observation; what it adds does not enter the observations of the record.
 
     Raises ``OptionError`` or ``UnknownNameError`` for settings that cannot be used.
     """
@@ -47,7 +54,10 @@ def react(
     async def agent(actor: Actor) -> None:
         limit = min(max_context_tokens or _UNLIMITED_TOKENS, actor.context_tokens or _UNLIMITED_TOKENS)
         history = make_context(context, actor.tokenizer, limit, window_turns, system)
-        history.begin(actor.observation)
+        if opening is None:
+            history.begin(actor.observation)
+        else:
+            opening(actor, history)
         turns = 0
         while not actor.done:
             if turns == max_turns:
@@ -70,6 +80,7 @@ def react(
         + ("-thought" if thought else "")
         + ("-goal" if remind_goal else "")
         + ("-system" if system else "")
+        + (f"-{getattr(opening, '__name__', 'opening')}" if opening else "")
     )
     return agent
 
@@ -80,10 +91,14 @@ def make_context(
     max_tokens: int,
     window_turns: int | None = None,
     system: str = "",
+    tools: Sequence[Tool] = (),
 ) -> Context:
-    """Return the context called ``context``. Raises ``OptionError`` or ``UnknownNameError``."""
+    """Return the context called ``context``, with a system text and tools that may be called.
+
+    Raises ``OptionError`` or ``UnknownNameError``, also for tools where the policy's format shows none.
+    """
     _check(context, window_turns)
-    format = format_of(tokenizer).instructed(system) if system else None
+    format = format_of(tokenizer).instructed(system, tools) if system or tools else None
     if window_turns is not None:
         return WindowContext(tokenizer, window_turns, max_tokens, format)
     return AppendContext(tokenizer, max_tokens, format)

@@ -18,10 +18,11 @@ from typing import Any, Generic, Literal, TypeVar
 import numpy as np
 import torch
 
+from palaestra.agents.context import Context
 from palaestra.agents.episode import Episode, EpisodeWriter, success_rate
-from palaestra.agents.policies.core import Sampling
+from palaestra.agents.policies.core import Sampling, Tokenizer
 from palaestra.agents.progress import ProgressLine
-from palaestra.agents.react import react
+from palaestra.agents.react import Opening, make_context, react
 from palaestra.agents.rollout import Agent, Job, RolloutSettings, rollout
 from palaestra.envs.core import TaskSet
 from palaestra.envs.panel import PanelItem, make_env, make_panel, parse_options
@@ -125,8 +126,8 @@ class OnlineConfig:
             device=self.device,
         )
 
-    def agent(self, temperature: float = 1.0) -> Agent:
-        """Return what plays the episodes."""
+    def agent(self, temperature: float = 1.0, opening: Opening | None = None) -> Agent:
+        """Return what plays the episodes; ``opening`` begins their contexts in a way of its own."""
         return react(
             self.context,
             window_turns=self.window_turns,
@@ -134,7 +135,12 @@ class OnlineConfig:
             remind_goal=self.remind_goal,
             sampling=Sampling(temperature=temperature, max_tokens=self.max_new_tokens),
             max_context_tokens=self.max_context_tokens,
+            opening=opening,
         )
+
+    def history(self, tokenizer: Tokenizer) -> Context:
+        """Return an empty context of the kind that episodes are played in."""
+        return make_context(self.context, tokenizer, self.max_context_tokens, self.window_turns)
 
 
 # What may change when a run is resumed: no step's weights depend on it, but for rounding.
@@ -243,7 +249,11 @@ class OnlineTrainer(ABC, Generic[C]):
     def evaluate(self) -> Metrics:
         """Play the fixed evaluation panel; return its success, reward and length."""
         agent = self.config.agent(self.config.eval_temperature)
-        judged = [e for e in self.play([Job(item) for item in self._panel], agent) if not e.failed]
+        return self.judge(self.play([Job(item) for item in self._panel], agent))
+
+    def judge(self, episodes: Sequence[Episode]) -> Metrics:
+        """Return what the evaluation's episodes say."""
+        judged = [episode for episode in episodes if not episode.failed]
         return {
             "eval/success": success_rate(judged),
             "eval/reward": mean([episode.reward for episode in judged]),
