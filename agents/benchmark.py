@@ -126,7 +126,7 @@ def benchmark(
         raise OptionError(f"workers must be at least 1, not {workers}")
     names = [contestant.name for contestant in contestants]
     if not names or len(set(names)) != len(names):
-        raise OptionError(f"contestants need names, each its own; got {names}")
+        raise OptionError(f"contestants need names, each its own (NAME=...); got {names}")
     items = panel.items if shard is None else shard.items(panel)
     claims = _claims(out, panel, contestants)
     table = _Table(items, out, workers, shard, settings or RolloutSettings(), show_progress)

@@ -139,8 +139,19 @@ def contestant_from(text: str, defaults: Mapping[str, Any] | None = None) -> Con
 
 
 def default_name(agent: str, policy: str, given: Sequence[str] = ()) -> str:
-    """Return a name that says who plays: without folders' slashes, since it becomes a file name."""
-    shown = [policy] if policy in ("random", "expert") and agent == "react" else [agent, policy]
+    """Return a name that says who plays, short enough for a table, that can be the name of a file.
+
+    Of a policy's folder the end is shown, of a server the model.
+    """
+    kind, _, place = policy.partition(":")
+    if kind == "openai":
+        place = place.partition("@")[0]
+    parts = [part for part in Path(place).parts if part != "/"]
+    if len(parts) > 1 and parts[-1] == "policy":
+        parts.pop()
+    shown = [kind, *parts[-2:]]
+    if agent != "react" or policy not in ("random", "expert"):
+        shown.insert(0, agent)
     return re.sub(r"[^\w.=,+-]+", "_", ",".join(["-".join(shown), *given]))
 
 
