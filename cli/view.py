@@ -17,6 +17,19 @@ import tyro
 from palaestra.cli.report.content import content
 from palaestra.errors import OptionError, StorageError
 
+_SCRIPTS = (
+    "base",
+    "header",
+    "results",
+    "comparisons",
+    "breakdown",
+    "curves",
+    "browser",
+    "episode",
+    "failures",
+)
+_EPISODES = 5000
+
 
 @dataclass(frozen=True)
 class Config:
@@ -26,7 +39,7 @@ class Config:
     """A run directory, a benchmark directory, or a .jsonl file of episodes."""
     out: Path | None = None
     """Where the page is written; without it, report.html in the directory or NAME.html beside the file."""
-    episodes: int = 500
+    episodes: int = _EPISODES
     """At most so many episodes are put into the page; it says when there are more."""
     open: bool = False
     """Open the page in the browser."""
@@ -41,7 +54,7 @@ def run(config: Config) -> int:
     return 0
 
 
-def write_report(path_in: Path, path_out: Path | None = None, *, max_episodes: int = 500) -> Path:
+def write_report(path_in: Path, path_out: Path | None = None, *, max_episodes: int = _EPISODES) -> Path:
     """Write the page of a run directory, benchmark directory or episode file; return where it is.
 
     The page holds everything it needs and works without a network, straight from the disk. Raises
@@ -71,7 +84,7 @@ def render(data: dict[str, Any]) -> str:
     parts = {
         "title": html.escape(data["title"]),
         "style": folder.joinpath("style.css").read_text(encoding="utf-8"),
-        "script": folder.joinpath("script.js").read_text(encoding="utf-8"),
+        "script": "\n".join(folder.joinpath(f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS),
         "data": embed(data),
     }
     template = folder.joinpath("page.html").read_text(encoding="utf-8")

@@ -10,11 +10,16 @@ import sys
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from palaestra.agents.episode import Episode, EpisodeWriter, Turn
-from palaestra.cli.report.content import choose, content, contestants, curves, finite
+from palaestra.cli.report.content import content
+from palaestra.cli.report.curves import curves
+from palaestra.cli.report.episodes import Place, choose, unpack
+from palaestra.cli.report.reading import finite
+from palaestra.cli.report.results import contestants
 from palaestra.cli.view import render, write_report
 from palaestra.errors import DataError, OptionError, StorageError
 
@@ -75,6 +80,16 @@ class Page(HTMLParser):
             self.text += data
 
 
+def shown(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the episodes of a page whole: row, task and turns together."""
+    blocks = [unpack(block) for block in data["blocks"]]
+    return [
+        {**data["tasks"][row["task"]], **blocks[row["block"]][row["line"]], **row}
+        for row in data["rows"]
+        if row["block"] >= 0
+    ]
+
+
 @pytest.fixture
 def run_directory(tmp_path: Path) -> Path:
     run = tmp_path / "grpo-7"
@@ -94,8 +109,8 @@ def test_a_run_directory_becomes_a_page_with_everything_in_it(run_directory: Pat
     assert page.data["config"] == {"trainer": "grpo", "learner.rate": 0.1, "version of.torch": "2.13"}
     assert [curve["name"] for curve in page.data["curves"]] == ["reward/mean", "loss"]
     assert page.data["curves"][1]["y"][1] == 0.5
-    assert [episode["id"] for episode in page.data["episodes"]] == [f"task-{i}" for i in range(12)]
-    assert page.data["episodes"][0]["turns"][0]["l"] == [-0.1, -2.0]
+    assert [episode["id"] for episode in shown(page.data)] == [f"task-{i}" for i in range(12)]
+    assert shown(page.data)[0]["turns"][0]["l"] == [-0.1, -2.0]
     assert page.data["contestants"][0]["success"] == pytest.approx(8 / 12)
 
 
@@ -109,7 +124,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     file = write_episodes(tmp_path / "episodes.jsonl", [make_episode(1, text=HOSTILE)])
     page = Page(write_report(file, tmp_path / "page.html"))
     assert page.scripts == 2
-    assert page.data["episodes"][0]["turns"][0]["o"] == HOSTILE
+    assert shown(page.data)[0]["turns"][0]["o"] == HOSTILE
 
 
 def test_a_hostile_folder_name_is_escaped(tmp_path: Path) -> None:
@@ -121,7 +136,7 @@ def test_a_hostile_folder_name_is_escaped(tmp_path: Path) -> None:
 def test_a_lone_surrogate_does_not_break_the_page(tmp_path: Path) -> None:
     line = make_episode(1, text="MARK").to_json().replace("MARK", "\\ud800")
     (tmp_path / "episodes.jsonl").write_text(line + "\n")
-    assert Page(write_report(tmp_path)).data["episodes"][0]["turns"][0]["o"] == "?"
+    assert shown(Page(write_report(tmp_path)).data)[0]["turns"][0]["o"] == "?"
 
 
 def test_a_benchmark_shows_the_measured_results(tmp_path: Path) -> None:
@@ -143,12 +158,15 @@ def test_a_benchmark_shows_the_measured_results(tmp_path: Path) -> None:
     write_episodes(tmp_path / "episodes-expert-1.jsonl", [make_episode(2)])
     data = Page(write_report(tmp_path)).data
     assert data["kind"] == "benchmark"
-    (shown,) = data["contestants"]
-    assert {**shown, "by_scenario": row["by_scenario"], "n": None} == {**row, "n": None}
-    assert shown["by_scenario"]["doors"]["interval"] == pytest.approx([0.7225, 1.0], abs=1e-4)
+    (contestant,) = data["contestants"]
+    same = ("name", "success", "interval", "steps", "tokens", "seconds", "failures", "settings")
+    assert {key: contestant[key] for key in same} == {key: row[key] for key in same}
+    assert contestant["n"] == 40
+    assert contestant["by_scenario"]["doors"]["n"] == 10
+    assert contestant["by_scenario"]["doors"]["interval"] == pytest.approx([0.7225, 1.0], abs=1e-4)
     assert data["panel"] == panel
     assert data["measured"]
-    assert {episode["source"] for episode in data["episodes"]} == {"expert"}
+    assert {row["source"] for row in data["rows"]} == {"expert"}
 
 
 def test_failed_episodes_count_in_no_rate_and_are_never_dropped(tmp_path: Path) -> None:
@@ -156,9 +174,9 @@ def test_failed_episodes_count_in_no_rate_and_are_never_dropped(tmp_path: Path) 
         make_episode(i, outcome="failed", success=False) if i == 33 else make_episode(i) for i in range(100)
     ]
     data = content(write_episodes(tmp_path / "e.jsonl", episodes), max_episodes=10)
-    assert len(data["episodes"]) == 10
+    assert len(data["rows"]) == 10
     assert data["total_episodes"] == 100
-    assert [episode["failure"] for episode in data["episodes"] if episode["outcome"] == "failed"] == [
+    assert [row["failure"] for row in data["rows"] if row["outcome"] == "failed"] == [
         "WorkerError: the worker died"
     ]
     assert data["contestants"][0]["failures"] == 1
@@ -166,21 +184,9 @@ def test_failed_episodes_count_in_no_rate_and_are_never_dropped(tmp_path: Path) 
 
 
 def test_episodes_are_chosen_evenly_and_in_order() -> None:
-    places = [(Path("f"), i, False) for i in range(1000)]
-    chosen = [offset for _, offset, _ in choose(places, 10)]
-    assert chosen == list(range(0, 1000, 100))
-    assert len(choose([(Path("f"), i, True) for i in range(1000)], 10)) == 10
-
-
-def test_five_hundred_long_episodes_stay_below_ten_megabytes(tmp_path: Path) -> None:
-    turns = [Turn("x" * 600, [1] * 50, 0, list(range(12)), [-0.5] * 12, "go to cabinet 1") for _ in range(50)]
-    episode = make_episode(1)
-    episode.turns = turns
-    page = write_report(write_episodes(tmp_path / "e.jsonl", [episode] * 500))
-    assert page.stat().st_size < 10_000_000
-    data = Page(page).data
-    assert 0 < len(data["episodes"]) < 500
-    assert any("too large" in note for note in data["notes"])
+    places = [Place(Path("f"), i) for i in range(1000)]
+    assert [place.offset for place in choose(places, 10)] == list(range(0, 1000, 100))
+    assert len(choose([Place(Path("f"), i, failed=True) for i in range(1000)], 10)) == 10
 
 
 def test_a_broken_line_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
@@ -188,7 +194,7 @@ def test_a_broken_line_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(lines[0] + b'{"schema": 1, "tur\n' + lines[1] + lines[2][:50])
     data = content(file, 500)
-    assert [episode["id"] for episode in data["episodes"]] == ["task-0", "task-1"]
+    assert [episode["id"] for episode in shown(data)] == ["task-0", "task-1"]
     assert "1 episodes cannot be read" in data["notes"][0]
 
 
@@ -259,7 +265,7 @@ def test_numbers_that_json_does_not_know_become_none() -> None:
 
 
 def test_no_episodes_make_no_result_rows() -> None:
-    assert contestants([]) == []
+    assert contestants([], []) == []
 
 
 def test_tokens_are_spelt_with_the_tokenizer_of_the_run(run_directory: Path) -> None:
@@ -269,11 +275,11 @@ def test_tokens_are_spelt_with_the_tokenizer_of_the_run(run_directory: Path) -> 
     (run_directory / "checkpoints" / "9").mkdir(parents=True)
     tokenizers.Tokenizer(model).save(str(run_directory / "checkpoints" / "9" / "tokenizer.json"))
     # "opendoor" does not hold the action "open door": a tokenizer that spells something else is not used.
-    assert content(run_directory, 5)["episodes"][0]["turns"][0]["t"] == ["#4 ", "#5 "]
+    assert "t" not in shown(content(run_directory, 5))[0]["turns"][0]
     vocabulary = {"<unk>": 0, "open": 4, " door": 5}
     model = tokenizers.models.WordLevel(vocabulary, unk_token="<unk>")
     tokenizers.Tokenizer(model).save(str(run_directory / "checkpoints" / "9" / "tokenizer.json"))
-    assert content(run_directory, 5)["episodes"][0]["turns"][0]["t"] == ["open", " door"]
+    assert shown(content(run_directory, 5))[0]["turns"][0]["t"] == ["open", " door"]
 
 
 def test_the_parts_of_the_page_are_in_the_wheel(tmp_path: Path) -> None:
@@ -292,7 +298,7 @@ def test_the_parts_of_the_page_are_in_the_wheel(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (wheel,) = (tree / "out").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("page.html", "style.css", "script.js", "content.py"):
+    for name in ("page.html", "style.css", "base.js", "episode.js", "content.py"):
         assert f"palaestra/cli/report/{name}" in names
     assert "palaestra/envs/core.py" in names
     assert "palaestra/py.typed" in names
@@ -306,7 +312,15 @@ def test_a_browser_shows_the_page_and_runs_nothing_of_the_data(run_directory: Pa
     flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     profile = f"--user-data-dir={tmp_path / 'profile'}"
     done = subprocess.run(
-        ["chromium", *flags, profile, "--enable-logging=stderr", "--dump-dom", f"{page.as_uri()}#episode-12"],
+        [
+            "chromium",
+            *flags,
+            profile,
+            "--enable-logging=stderr",
+            "--virtual-time-budget=3000",
+            "--dump-dom",
+            f"{page.as_uri()}#episode-12",
+        ],
         capture_output=True,
         text=True,
         timeout=60,
