@@ -35,6 +35,8 @@ class LearnerConfig:
     entropy_coefficient: float = 0.0
     auxiliary_coefficient: float = 0.0
     """Weight of the plain language-model loss on the tokens that were not sampled (observations)."""
+    negative_floor_nats: float = 0.0
+    """Imitation with a negative weight stops where a token's log-prob is below minus this; 0 is no floor."""
     device: str = "cpu"
     precision: Literal["float32", "bfloat16"] = "float32"
     """The type that the forward pass computes in; weights and optimiser stay float32."""
@@ -50,6 +52,7 @@ class LearnerConfig:
             "weight_decay",
             "kl_coefficient",
             "auxiliary_coefficient",
+            "negative_floor_nats",
         ):
             if getattr(self, name) < 0:
                 raise OptionError(f"{name} must not be negative, not {getattr(self, name)}")

@@ -123,7 +123,9 @@ class Learner:
         surrogate, silenced = self._policy_loss(logprobs, batch.behaviour, batch.advantage, batch.policy)
         sums = {
             "policy_loss": (surrogate * batch.policy).sum(),
-            "imitation_loss": losses.signed_cross_entropy(logprobs, batch.imitation).sum(),
+            "imitation_loss": losses.signed_cross_entropy(
+                logprobs, batch.imitation, config.negative_floor_nats
+            ).sum(),
             "auxiliary_loss": losses.signed_cross_entropy(logprobs, batch.auxiliary).sum(),
         }
         loss = sums["policy_loss"] + sums["imitation_loss"]

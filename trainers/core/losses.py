@@ -139,11 +139,14 @@ def k3(logprobs: Tensor, reference: Tensor) -> Tensor:
     return torch.clamp(torch.exp(d) - d - 1.0, max=_K3_BOUND)
 
 
-def signed_cross_entropy(logprobs: Tensor, weight: Tensor) -> Tensor:
+def signed_cross_entropy(logprobs: Tensor, weight: Tensor, floor_nats: float = 0.0) -> Tensor:
     """Return -weight x logprobs (N,): positive weights imitate a token, negative ones push it away.
 
-    Pushing away has no lower bound, so keep negative weights small and few.
+    Pushing away has no lower bound, so keep negative weights small and few; or give a ``floor_nats`` c > 0:
+    a token of negative weight whose log-prob is below -c is improbable enough and pushed no further.
     """
+    if floor_nats:
+        logprobs = torch.where(weight < 0, logprobs.clamp(min=-floor_nats), logprobs)
     return -weight * logprobs
 
 
