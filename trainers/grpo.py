@@ -20,6 +20,7 @@ from palaestra.trainers.core.learner import LearnerConfig, Metrics
 from palaestra.trainers.core.losses import Aggregation
 from palaestra.trainers.core.online import OnlineConfig, OnlineTrainer, run
 from palaestra.trainers.core.options import refuse_idle, require_positive
+from palaestra.trainers.core.resampling import collect_informative
 
 
 @dataclass(frozen=True)
@@ -166,14 +167,8 @@ class GRPO(OnlineTrainer[C], Generic[C]):
 
     def collect(self, iteration: int) -> list[Episode]:
         """Try ``tasks_per_iteration`` tasks; draw others in place of the groups that teach nothing."""
-        episodes: list[Episode] = []
-        missing = self.config.tasks_per_iteration
-        for round_number in range(self.config.resampling_rounds + 1):
-            episodes += self.play(self.jobs(iteration, round_number, missing))
-            missing = self.config.tasks_per_iteration - self.compare(episodes).informative
-            if missing <= 0:
-                break
-        return episodes
+        rounds = self.config.resampling_rounds
+        return collect_informative(self, iteration, rounds, lambda found: self.compare(found).informative)
 
     def compare(self, episodes: Sequence[Episode]) -> Credit:
         """Return every turn's advantage over its group."""
