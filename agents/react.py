@@ -65,7 +65,8 @@ def react(
                 return
             turns += 1
             ids, kept = history.prompt(sampling.max_tokens)
-            completion = await actor.generate(ids, sampling, kept=kept)
+            # What an opening brought along was in no turn of this episode.
+            completion = await actor.generate(ids, sampling, kept=kept if turns > 1 else 0)
             history.record(completion)
             text = actor.tokenizer.decode(completion.ids)
             thinking, action, valid = parse(text) if thought else ("", text.strip(), True)
