@@ -225,17 +225,21 @@ class OnlineTrainer(ABC, Generic[C]):
         """Draw tasks: all tries of a group share the task and the environment's seed."""
         tasks = self.config.tasks_per_iteration if tasks is None else tasks
         generator = np.random.default_rng([self.config.seed, iteration, round_number])
-        drawn = generator.choice(len(self.tasks), tasks, replace=tasks > len(self.tasks))
+        drawn = self.draw(generator, tasks)
         seeds = generator.integers(2**31, size=tasks)
         return [
             Job(
-                PanelItem(self.config.env, self.tasks[int(index)].id, int(seed), self.options),
+                PanelItem(self.config.env, self.tasks[index].id, int(seed), self.options),
                 group=f"{iteration}.{round_number}.{rank}",
                 attempt=attempt,
             )
             for rank, (index, seed) in enumerate(zip(drawn, seeds, strict=True))
             for attempt in range(self.config.group_size)
         ]
+
+    def draw(self, generator: np.random.Generator, tasks: int) -> list[int]:
+        """Return the indices of ``tasks`` tasks to try: all alike, where no curriculum says otherwise."""
+        return generator.choice(len(self.tasks), tasks, replace=tasks > len(self.tasks)).tolist()
 
     def update(self, rows: Sequence[Row], policy_loss: PolicyLoss | None = None) -> Metrics:
         """Let the learner update the weights; nothing happens where no row says anything."""
