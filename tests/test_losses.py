@@ -62,6 +62,108 @@ def test_absurd_log_ratios_stay_finite():
     assert torch.isfinite(logprobs.grad).all()
 
 
+COVARIED = {
+    # Means over the four inside are -1 and 0.5, so covariances are 1.5 x 1, -0.5 x -1, 0.5 x 0.5, -1.5 x -0.5.
+    "logprobs": [0.0, -2.0, -0.5, -1.5, -9.0],
+    "advantage": [2.0, 0.0, 1.0, -1.0, 9.0],
+    "inside": [True, True, True, True, False],
+}
+
+
+def covaried():
+    return (
+        torch.tensor(COVARIED["logprobs"], requires_grad=True),
+        torch.tensor(COVARIED["advantage"]),
+        torch.tensor(COVARIED["inside"]),
+    )
+
+
+def test_covariances_are_of_the_tokens_inside():
+    logprobs, advantage, inside = covaried()
+    found = losses.covariances(logprobs, advantage, inside)
+    assert found[:4].tolist() == pytest.approx([1.5, 0.5, 0.25, 0.75])
+    assert not found.requires_grad
+
+
+def test_clip_cov_drops_tokens_between_the_bounds_and_no_others():
+    for seed in range(20):
+        logprobs, advantage, inside = covaried()
+        loss, silenced, dropped = losses.clip_cov(
+            logprobs,
+            logprobs.detach(),
+            advantage,
+            inside,
+            share=0.5,
+            low=0.25,
+            high=1.5,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        # 0.25 and 1.5 are the bounds themselves: two candidates are left, and half of four tokens is two.
+        assert dropped.tolist() == [False, True, False, True, False]
+        assert not silenced.any()
+        loss.sum().backward()
+        assert logprobs.grad is not None
+        assert loss.tolist() == pytest.approx([-2.0, 0.0, -1.0, 0.0, -9.0])
+        assert logprobs.grad.tolist() == pytest.approx([-2.0, 0.0, -1.0, 0.0, -9.0])
+
+
+def test_clip_cov_draws_at_most_the_share_but_one_at_least():
+    drawn = set()
+    for seed in range(30):
+        logprobs, advantage, inside = covaried()
+        generator = torch.Generator().manual_seed(seed)
+        _, _, dropped = losses.clip_cov(
+            logprobs, logprobs, advantage, inside, share=1e-4, low=0.0, high=9.0, generator=generator
+        )
+        assert dropped.sum() == 1
+        drawn.add(int(dropped.nonzero()))
+    assert drawn == {0, 1, 2, 3}
+
+
+def test_clip_cov_without_candidates_is_the_clipped_surrogate():
+    logprobs, advantage, inside = covaried()
+    behaviour = logprobs.detach() - 0.3
+    expected, quiet = losses.policy_gradient(logprobs, behaviour, advantage, clip_high=0.28)
+    generator = torch.Generator().manual_seed(0)
+    bounds = {"share": 1.0, "low": 50.0, "high": 60.0, "generator": generator}
+    loss, silenced, dropped = losses.clip_cov(
+        logprobs, behaviour, advantage, inside, clip_high=0.28, **bounds
+    )
+    assert not dropped.any()
+    assert torch.equal(loss, expected)
+    assert torch.equal(silenced, quiet)
+    assert quiet.tolist() == [True, False, True, False, True]
+
+
+def test_clip_cov_leaves_what_the_clip_silenced():
+    logprobs, advantage, inside = covaried()
+    behaviour = logprobs.detach() - torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0])
+    _, silenced, dropped = losses.clip_cov(
+        logprobs,
+        behaviour,
+        advantage,
+        inside,
+        share=1.0,
+        low=-9.0,
+        high=9.0,
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert silenced.tolist() == [True, False, False, False, False]
+    assert dropped.tolist() == [False, True, True, True, False]
+
+
+def test_kl_cov_holds_the_tokens_of_largest_covariance():
+    logprobs, advantage, inside = covaried()
+    behaviour = logprobs.detach() - 0.5
+    loss, held = losses.kl_cov(logprobs, behaviour, advantage, inside, share=0.5, coefficient=0.1)
+    assert held.tolist() == [True, False, False, True, False]
+    ratio = math.exp(0.5)
+    expected = [-2 * ratio + 0.05, 0.0, -ratio, ratio + 0.05]
+    assert loss[:4].tolist() == pytest.approx(expected, rel=1e-5)
+    one = losses.kl_cov(logprobs, behaviour, advantage, inside, share=1e-4, coefficient=0.1)[1]
+    assert one.tolist() == [True, False, False, False, False]
+
+
 def test_k3_is_zero_at_equality_positive_elsewhere_and_estimates_the_divergence():
     policy, reference = torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.5, 0.3, 0.2])
     estimates = losses.k3(policy.log(), reference.log())
