@@ -23,7 +23,7 @@ from palaestra.agents.episode import Episode, EpisodeWriter
 from palaestra.agents.policies.core import Policy, Sampling
 from palaestra.agents.react import make_context, parse
 from palaestra.agents.rollout import Actor, Agent, Job, Progress, RolloutSettings, rollout
-from palaestra.agents.rounds import round_settings
+from palaestra.agents.rounds import actions_of, affordable, round_settings
 from palaestra.agents.transcript import ask, transcript
 from palaestra.errors import OptionError
 
@@ -159,6 +159,7 @@ def compose_unsolved(
     *,
     tries: int = 40,
     wanted: int = 1,
+    actions: int | None = None,
     settings: RolloutSettings | None = None,
     writer: EpisodeWriter | None = None,
     progress: Progress | None = None,
@@ -167,6 +168,7 @@ def compose_unsolved(
 
     ``agent`` is one of ``compose``. Returns each job's composed episodes, failed ones too (A3T learns from
     the successful ones alone). Try k of an attempt a samples as attempt ``a * (tries + 1) + k``, k from 1.
+    With ``actions``, no try begins that might take more than are left of them, judged by the longest so far.
     """
     if len(jobs) != len(own):
         raise OptionError(f"{len(jobs)} jobs and {len(own)} own episodes: give one of each job")
@@ -174,10 +176,14 @@ def compose_unsolved(
         raise OptionError("tries and wanted must be at least 1")
     settings = settings or RolloutSettings()
     composed: list[list[Episode]] = [[] for _ in jobs]
+    longest = max((actions_of([episode]) for episode in own), default=1)
     for number in range(1, tries + 1):
         open_jobs = [
             n for n, first in enumerate(own) if not first.success and _successes(composed[n]) < wanted
         ]
+        if actions is not None:
+            taken = actions_of(itertools.chain.from_iterable(composed))
+            open_jobs = affordable(open_jobs, actions - taken, max(1, longest))
         if not open_jobs:
             break
         again = [
@@ -193,6 +199,7 @@ def compose_unsolved(
         episodes = rollout(again, agent, policy, allowing, writer=writer, progress=progress)
         for n, episode in zip(open_jobs, episodes, strict=True):
             composed[n].append(episode)
+            longest = max(longest, actions_of([episode]))
     return composed
 
 

@@ -93,33 +93,19 @@ class TrajectoryStore:
             for episode in episodes:
                 writer.write(episode)
 
-    def rounds(self) -> list[int]:
-        """Return the numbers of the rounds that are there, in order."""
-        return sorted(int(path.stem.removeprefix("round-")) for path in self.directory.glob("round-*.jsonl"))
+    def read(self, first: int, last: int) -> list[Episode]:
+        """Return the trajectories of rounds ``first`` to ``last``, in their order."""
+        self.require(first, last)
+        return [e for number in range(first, last + 1) for e in read_episodes(self._file(number))]
 
-    def forget_after(self, round_number: int) -> None:
-        """Remove the rounds after ``round_number``: they will be played again.
-
-        Raises ``DataError`` where one of the rounds before is missing.
-        """
-        for number in self.rounds():
-            if number > round_number:
-                self._file(number).unlink()
-        missing = set(range(1, round_number + 1)) - set(self.rounds())
-        if missing:
-            raise DataError(
-                f"{self._file(min(missing))} is missing: the run cannot go on without the trajectories of "
-                "that round; put the file back, or begin a new run in another --out"
-            )
-
-    def read(self, first: int = 1) -> list[Episode]:
-        """Return all trajectories from round ``first`` on, in the order of the rounds."""
-        return [
-            episode
-            for number in self.rounds()
-            if number >= first
-            for episode in read_episodes(self._file(number))
-        ]
+    def require(self, first: int, last: int) -> None:
+        """Raise ``DataError`` where one of the rounds ``first`` to ``last`` is missing."""
+        for number in range(first, last + 1):
+            if not self._file(number).is_file():
+                raise DataError(
+                    f"{self._file(number)} is missing, and the run cannot go on without the trajectories of "
+                    "that round: put the file back, or begin a new run in another --out"
+                )
 
     def _file(self, round_number: int) -> Path:
         return self.directory / f"round-{round_number:04d}.jsonl"
