@@ -63,7 +63,8 @@ def test_absurd_log_ratios_stay_finite():
 
 
 COVARIED = {
-    # Means over the four inside are -1 and 0.5, so covariances are 1.5 x 1, -0.5 x -1, 0.5 x 0.5, -1.5 x -0.5.
+    # The means over the four inside are -1 and 0.5:
+    # 1.5 x 1, -0.5 x -1, 0.5 x 0.5, -1.5 x -0.5.
     "logprobs": [0.0, -2.0, -0.5, -1.5, -9.0],
     "advantage": [2.0, 0.0, 1.0, -1.0, 9.0],
     "inside": [True, True, True, True, False],
