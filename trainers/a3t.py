@@ -8,8 +8,8 @@ successful composed ones go into a store that grows over the rounds, and all of 
     J(theta) = (1/M) sum over trajectories m of R(m) sum over t of [log pi(y_t | h_t) + w log pi(o_t | h_t)]
 
 where y_t is what the agent wrote, o_t what it brought, and R = 1 for successes and R = R_f = -1 for the
-agent's failure. For a task with K successes and a failure the gradient is 1/(K+1) times (Eq. 2, reconstructed;
-an identity)
+agent's failure. For a task with K successes and a failure the gradient is 1/(K+1) times (Eq. 2,
+reconstructed; an identity)
 
     (1 - 1/K) sum_k grad log p(s_k) + (1 + R_f) grad log p(f) + (1/K) sum_k grad [log p(s_k) - log p(f)]
 
