@@ -8,86 +8,20 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
+from report_pages import HOSTILE, Page, browse, make_episode, needs_browser, shown, write_episodes
 
-from palaestra.agents.episode import Episode, EpisodeWriter, Turn
 from palaestra.cli.report.content import content
 from palaestra.cli.report.curves import curves
-from palaestra.cli.report.episodes import Place, choose, unpack
+from palaestra.cli.report.episodes import Place, choose
 from palaestra.cli.report.reading import finite
 from palaestra.cli.report.results import contestants
 from palaestra.cli.view import render, write_report
 from palaestra.errors import DataError, OptionError, StorageError
 
 REPOSITORY = Path(__file__).parent.parent
-HOSTILE = "a </script><script>document.title='owned'</script> <!-- <b>&amp; {{style}} \u2028 é 🙂"
-
-
-def make_episode(
-    number: int, *, outcome: str = "terminated", success: bool = True, text: str = "You see a door."
-) -> Episode:
-    turn = Turn(text, [1, 2, 3], 0, [4, 5], [-0.1, -2.0], "open door", reward=float(success))
-    return Episode(
-        env_id="palaestra/Door-v0",
-        task_id=f"task-{number}",
-        goal="Open the door.",
-        seed=number,
-        policy="tiny",
-        agent="react",
-        scenario="doors" if number % 2 else "windows",
-        turns=[turn],
-        reward=float(success),
-        success=success,
-        outcome=outcome,  # pyright: ignore[reportArgumentType]
-        failure="WorkerError: the worker died" if outcome == "failed" else "",
-        final_observation="It is open.",
-    )
-
-
-def write_episodes(path: Path, episodes: list[Episode]) -> Path:
-    with EpisodeWriter(path) as writer:
-        for episode in episodes:
-            writer.write(episode)
-    return path
-
-
-class Page(HTMLParser):
-    """Reads a page as a browser would split it: elements, and the text of its data element."""
-
-    def __init__(self, page: Path) -> None:
-        super().__init__()
-        self.scripts = 0
-        self.addresses: list[str] = []
-        self.text = ""
-        self._inside = False
-        self.feed(page.read_text(encoding="utf-8"))
-        self.data = json.loads(self.text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.scripts += tag == "script"
-        self._inside = ("id", "data") in attrs
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = False
-
-    def handle_data(self, data: str) -> None:
-        if self._inside:
-            self.text += data
-
-
-def shown(data: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the episodes of a page whole: row, task and turns together."""
-    blocks = [unpack(block) for block in data["blocks"]]
-    return [
-        {**data["tasks"][row["task"]], **blocks[row["block"]][row["line"]], **row}
-        for row in data["rows"]
-        if row["block"] >= 0
-    ]
 
 
 @pytest.fixture
@@ -304,29 +238,11 @@ def test_the_parts_of_the_page_are_in_the_wheel(tmp_path: Path) -> None:
     assert "palaestra/py.typed" in names
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the program chromium")
+@needs_browser
 def test_a_browser_shows_the_page_and_runs_nothing_of_the_data(run_directory: Path, tmp_path: Path) -> None:
     write_episodes(run_directory / "episodes" / "train.jsonl", [make_episode(12, text=HOSTILE)])
-    page = write_report(run_directory)
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    done = subprocess.run(
-        [
-            "chromium",
-            *flags,
-            profile,
-            "--enable-logging=stderr",
-            "--virtual-time-budget=3000",
-            "--dump-dom",
-            f"{page.as_uri()}#episode-12",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert "CONSOLE" not in done.stderr
-    assert "<title>grpo-7 · palaestra</title>" in done.stdout
-    assert "document.title='owned'&lt;/script&gt;" in done.stdout
-    assert '<circle class="dot"' in done.stdout
-    assert "13 episodes" in done.stdout
+    seen = browse(write_report(run_directory), tmp_path, "#episode-12")
+    assert "grpo-7 · palaestra" in seen
+    assert "document.title='owned'</script>" in seen
+    assert "reward/mean" in seen
+    assert "13 episodes" in seen

@@ -27,7 +27,7 @@ function showBreakdown() {
 }
 
 function heatLine(rows, name, find, filter, kind = "") {
-  return element("tr", { class: kind || null }, element("th", { scope: "row", class: kind === "inner" ? "inner" : null }, name), rows.map((row) => {
+  return element("tr", { class: kind || null }, element("th", { scope: "row", class: kind === "inner" ? "inner" : null }, breakable(name)), rows.map((row) => {
     const found = find(row);
     if (!found || !known(found.success)) return element("td", { class: "muted" }, "–");
     const solved = Math.round(found.success * found.n);
@@ -96,7 +96,8 @@ const PRICES = [
   ["steps", (row) => row.steps],
   ["cost", (row) => (row.n ? row.cost / row.n : NaN)],
 ];
-const WIDE = 520, HIGH = 300, EDGE = { left: 46, right: 20, top: 14, bottom: 40 };
+// On a phone a smaller picture, since its texts are scaled with it.
+const WIDE = Math.max(300, Math.min(520, innerWidth - 70)), HIGH = 300, EDGE = { left: 46, right: 20, top: 14, bottom: 40 };
 
 function scatter() {
   const rated = data.contestants.filter((row) => known(row.success));
@@ -135,7 +136,7 @@ function scatterOf(name, price, rated) {
     placed.push(label(picture, row.name, x(value), y(row.success), placed, words));
   }
   const missing = rated.filter((row) => !shown.some((one) => one.row === row)).map((row) => row.name);
-  return [picture, element("p", { class: "muted small" }, missing.length ? `Without ${name}: ${missing.join(", ")}.` : "Up and to the left is better.")];
+  return [picture, element("p", { class: "muted small" }, `Up and to the left is better.${missing.length ? ` Without ${name}: ${missing.join(", ")}.` : ""}`)];
 }
 
 // The name beside its point, moved down until it covers no other name.

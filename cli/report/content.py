@@ -9,7 +9,7 @@ from pathlib import Path
 
 import palaestra
 from palaestra.cli.report.curves import curves, read_metrics
-from palaestra.cli.report.episodes import Packed, choose, choose_tasks, counting, pack, places
+from palaestra.cli.report.episodes import Packed, Place, choose, choose_tasks, counting, pack, places
 from palaestra.cli.report.reading import Record, flatten, read_json
 from palaestra.cli.report.results import command, complete, contestants, read_results, tokenizer_file
 from palaestra.cli.report.turns import Decode, load_decoder
@@ -113,18 +113,19 @@ def read_episodes(source: Source, results: Record | None, limit: int) -> tuple[P
             source.notes.append(
                 f"{again - len(found)} episodes were played again or copied: of each only one counts"
             )
-        chosen, order = choose_tasks(found, limit), panel_order(source.path / "panel.json")
+        chosen, order = choose_tasks(found, limit), task_order(source.path / "panel.json", found)
     decoders = decoders_of(source, results["contestants"] if results else ())
     packed = pack(chosen, source.label, decoders, order, source.notes)
     return packed, len(found)
 
 
-def panel_order(file: Path) -> dict[str, int]:
-    """Return the rank of each task key in a panel file; nothing where it cannot be read."""
+def task_order(panel: Path, found: Sequence[Place]) -> dict[str, int]:
+    """Return the rank of each task key: as in the panel's file, or as found where that cannot be read."""
     try:
-        return {item.key: rank for rank, item in enumerate(Panel.load(file).items)}
+        keys = [item.key for item in Panel.load(panel).items]
     except DataError:
-        return {}
+        keys = []
+    return {key: rank for rank, key in enumerate(dict.fromkeys([*keys, *(place.key for place in found)]))}
 
 
 def decoders_of(source: Source, measured: Sequence[Record]) -> Callable[[str], Sequence[Decode]]:

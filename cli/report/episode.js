@@ -96,6 +96,6 @@ function tokens(turn) {
     const logprob = turn.l ? turn.l[i] : null;
     const surprise = known(logprob) ? Math.min(1, -logprob / 3) : 0;
     return element("span", { class: "token", style: surprise > 0.02 ? `background:rgba(var(--shade), ${(0.6 * surprise).toFixed(2)})` : null,
-      "data-tip": known(logprob) ? `probability ${percent(Math.exp(logprob))}\nlog-prob ${logprob}` : null }, words);
+      "data-tip": known(logprob) ? `probability ${percent(Math.exp(logprob))}\nlog-prob ${logprob}` : null }, i ? words : words.trimStart());
   });
 }

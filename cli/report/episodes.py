@@ -182,12 +182,10 @@ def _batches(chosen: Sequence[Place]) -> Iterator[list[Place]]:
 
 def _fit(packed: Packed, blocks: Sequence[bytes], budget_bytes: int) -> None:
     """Keep as many blocks as fit; the rows of the others point to none."""
-    total = sum(map(len, blocks)) * 4 / 3
-    kept = list(range(len(blocks)))
-    if total > budget_bytes:
-        kept = spread(kept, int(len(blocks) * budget_bytes / total))
-    while kept and sum(len(blocks[i]) for i in kept) * 4 / 3 > budget_bytes:
-        kept.pop()
+    kept = everything = range(len(blocks))
+    # Base64 writes three bytes in four.
+    while sum(len(blocks[i]) for i in kept) * 4 / 3 > budget_bytes:
+        kept = spread(everything, len(kept) - 1)
     packed.blocks = [base64.b64encode(blocks[i]).decode() for i in kept]
     places_of = {old: new for new, old in enumerate(kept)}
     for row in packed.rows:

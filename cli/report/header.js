@@ -42,8 +42,7 @@ function warnings() {
 function inShort() {
   const rated = data.contestants.filter((row) => known(row.success) && row.interval);
   if (!data.measured || !rated.length) return [];
-  const scripted = (row) => ["random", "expert"].includes((row.settings || {}).policy);
-  const played = rated.filter((row) => !scripted(row)), scale = rated.filter(scripted);
+  const played = rated.filter((row) => !isScripted(row)), scale = rated.filter(isScripted);
   const best = (played.length ? played : rated).reduce((a, b) => (b.success > a.success ? b : a));
   const others = new Set((played.length ? played : rated).map((row) => row.name));
   const words = [];

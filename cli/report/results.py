@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from palaestra.agents.contestants import Contestant
 from palaestra.agents.policies.smollm2 import default_folder
 from palaestra.agents.scores import SOLVED, wilson_interval
 from palaestra.cli.report.reading import Record, finite, read_json
+from palaestra.errors import OptionError, UnknownNameError
 
 
 def read_results(file: Path, notes: list[str]) -> Record | None:
@@ -154,26 +156,37 @@ def _mean(rows: Sequence[Record], key: str) -> float | None:
 
 def command(results: Record, folder: Path) -> str:
     """Return a command that plays the same panel with the same contestants, into another folder."""
-    words = ["palaestra", "bench", "--panel", str(folder / "panel.json"), "--out", "runs/again", "--policy"]
-    return shlex.join([*words, *(_word(row.get("settings") or {}) for row in results["contestants"])])
+    words = ["palaestra", "bench", "--panel", str(folder / "panel.json"), "--out", "runs/again"]
+    played = [contestant_word(row.get("settings") or {}) for row in results["contestants"]]
+    return shlex.join([*words, "--contestants", *played])
 
 
-def _word(settings: Mapping[str, object]) -> str:
-    """Return the settings of a contestant in one word, without those that are as they always are."""
-    agent = settings.get("agent", "react")
-    name, policy = str(settings.get("name", "")), str(settings.get("policy", ""))
-    # A name is read up to the first of these, so one that holds them cannot be given.
-    named = name != policy and not set(name) & set(",=:@/ ")
-    who = f"{name}={policy}" if named and agent == "react" else policy
-    if agent != "react":
-        who = f"{name}={agent}:{policy}" if named else f"{agent}:{policy}"
-    usual = {field.name: field.default for field in fields(Contestant)}
+def contestant_word(settings: Mapping[str, Any]) -> str:
+    """Return the settings of a contestant in one word of the command line, without those that go unsaid.
+
+    A name that holds a sign of that word's grammar cannot be said, nor can the text of a file.
+    """
+    agent, policy = str(settings.get("agent", "react")), str(settings.get("policy", ""))
+    name = str(settings.get("name", ""))
+    unsaid = _unsaid(agent, policy)
     given = [
         f"{key}={_value(key, value)}"
         for key, value in settings.items()
-        if key not in ("name", "policy", "agent") and value != usual.get(key)
+        if key not in ("name", "policy", "agent") and value != unsaid.get(key)
     ]
+    who = policy if agent == "react" else f"{agent}:{policy}"
+    if name != who and not set(name) & set(",=:@/"):
+        who = f"{name}={who}"
     return ",".join([who, *given])
+
+
+def _unsaid(agent: str, policy: str) -> dict[str, Any]:
+    """Return the settings that a contestant has when none is given."""
+    try:
+        # Best-of-n refuses the temperature that goes unsaid.
+        return {**Contestant("-", policy, agent=agent, temperature=1.0).settings, "temperature": 0.0}
+    except (OptionError, UnknownNameError):
+        return {}
 
 
 def _value(key: str, value: object) -> str:
@@ -182,7 +195,7 @@ def _value(key: str, value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def tokenizer_file(settings: Mapping[str, object]) -> Path | None:
+def tokenizer_file(settings: Mapping[str, Any]) -> Path | None:
     """Return the tokenizer of a contestant's policy, where it is still there."""
     kind, _, place = str(settings.get("policy", "")).partition(":")
     if kind == "smollm2":
