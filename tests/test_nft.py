@@ -158,7 +158,7 @@ def test_the_gradient_at_ratio_one_is_that_of_grpo(normalise_std):
     if normalise_std:
         correction = {"g": math.sqrt(4 / 3), "h": math.sqrt(3 / 2)}
         expected_rows = [
-            replace(row, advantage=[a * correction[row.group] for a in row.advantage])
+            replace(row, advantage=[a * correction[row.group] for a in row.advantage or ()])
             for row in expected_rows
         ]
     expected = gradient(expected_rows)
