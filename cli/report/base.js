@@ -60,19 +60,24 @@ function folded(children, most, noun) {
   return [...children.slice(0, most), rest, more];
 }
 
-const FOLD_CHARACTERS = 1200, FOLD_LINES = 16;
+// Code between fences stands in the letters of code.
+function fenced(words) {
+  return words.split(/(^```[^]*?(?:^```|$(?![^])))/m).map((part, i) => (i % 2 ? element("code", {}, part) : part)).filter((part) => part !== "");
+}
+
+const FOLD_CHARACTERS = 1400, FOLD_LINES = 24;
 
 // A text that takes no more room than it is worth, until it is opened.
 function text(words, kind = "") {
   const lines = words.split("\n");
-  if (words.length <= FOLD_CHARACTERS * 1.25 && lines.length <= FOLD_LINES * 1.25) return element("div", { class: kind }, words);
+  if (words.length <= FOLD_CHARACTERS * 1.25 && lines.length <= FOLD_LINES * 1.25) return element("div", { class: kind }, fenced(words));
   const start = lines.slice(0, FOLD_LINES).join("\n").slice(0, FOLD_CHARACTERS);
-  const shown = element("div", { class: kind }, start, "…");
+  const shown = element("div", { class: kind }, fenced(start), "…");
   const left = words.length - start.length;
   const button = element("button", { class: "quiet", "aria-expanded": "false", onclick: () => {
     const open = button.getAttribute("aria-expanded") === "false";
     button.setAttribute("aria-expanded", String(open));
-    shown.replaceChildren(...(open ? [words] : [start, "…"]));
+    shown.replaceChildren(...(open ? fenced(words) : [...fenced(start), "…"]));
     button.textContent = open ? "show less" : `show ${counted(left, "more character", "more characters")}`;
   } }, `show ${counted(left, "more character", "more characters")}`);
   return element("div", {}, shown, button);

@@ -76,7 +76,7 @@ const browser = {
     section("episodes", "Episodes", ...this.left(),
       element("div", { class: "tools" }, this.search, element("span", { class: "group" }, this.modes), element("span", { class: "group" }, this.outcomes), Object.values(this.selects), this.orders),
       element("div", { class: "tools" }, this.count, this.note, this.cleared), this.frame,
-      element("p", { class: "muted" }, "The keys j and k go down and up the list, h and l from one episode of a task to the next. A darker token was less likely; its probability shows when the pointer is on it."));
+      element("p", { class: "muted" }, element("span", { class: "keys" }, "The keys j and k go down and up the list, h and l from one episode of a task to the next. "), "A darker token was less likely; its probability shows when the pointer is on it."));
     document.addEventListener("keydown", (event) => this.key(event));
     this.refresh();
     const wanted = /^#episode-(\d+)$/.exec(location.hash);

@@ -1,11 +1,14 @@
 // A task with the episodes that were played on it, one at a time or side by side.
 
-const TOLD_ELSEWHERE = new Set(["thought", "aside", "no_action", "purpose", "prompt_tokens", "completion_tokens", "cost"]);
+const TOLD_ELSEWHERE = new Set(["thought", "aside", "no_action", "purpose", "prompt_tokens", "completion_tokens", "cost", "failure_kind"]);
 const CHIP_CHARACTERS = 60;
 
+// What sets an episode apart from the others on its task.
 function labelOf(row, rows) {
-  const name = data.measured ? row.source : `${row.policy} · ${row.source}`;
-  return rows.filter((other) => other.source === row.source).length > 1 ? `${name} · try ${row.attempt + 1}` : name;
+  if (data.measured) return row.source;
+  const differs = (key) => rows.some((other) => other[key] !== row[key]);
+  const parts = [differs("policy") ? row.policy : "", differs("source") ? row.source : "", differs("attempt") ? `try ${row.attempt + 1}` : ""].filter(Boolean);
+  return parts.join(" · ") || row.policy;
 }
 
 async function showTask(talk, index, state) {
@@ -19,7 +22,7 @@ async function showTask(talk, index, state) {
   const facts = [task.id, environmentName(task.env), task.scenario, `seed ${task.seed}`];
   const columns = element("div", { class: wide ? "columns" : "single" });
   talk.replaceChildren(
-    element("div", { class: "titled" }, text(task.goal || task.id, "goal"), toggle),
+    element("div", { class: "titled" }, text(task.goal || task.id, (task.goal || "").length > 140 ? "goal long" : "goal"), toggle),
     element("div", { class: "chips" }, facts.filter(Boolean).map((fact) => element("span", { class: "chip" }, fact)), chips(task.options)),
     ...(tabs ? [tabs] : []), columns);
   talk.scrollTop = 0;
@@ -35,8 +38,9 @@ async function showTask(talk, index, state) {
 }
 
 function episodeParts(row, episode, name, problem) {
-  const verdict = row.outcome === "failed" ? ["failed", "warn"] : row.success ? ["solved", "good"] : ["not solved", "bad"];
-  const facts = [row.ending === "solved" ? "" : row.ending, `reward ${short(row.reward)}`, counted(row.steps, "step"),
+  const failed = row.outcome === "failed";
+  const verdict = failed ? [row.ending, "warn"] : row.success ? ["solved", "good"] : ["not solved", "bad"];
+  const facts = [failed || row.success ? "" : row.ending, failed ? "" : `reward ${short(row.reward)}`, counted(row.steps, "step"),
     row.sampled ? `${grouped(row.sampled)} sampled, ${grouped(row.prompted)} prompt tokens` : "", `${short(row.seconds)} s`, known(row.cost) ? `cost ${short(row.cost)}` : "", `${row.policy} · ${row.agent}`,
     row.attempt ? `attempt ${row.attempt}` : ""];
   const parts = [
@@ -49,8 +53,9 @@ function episodeParts(row, episode, name, problem) {
     const words = problem ? `The turns cannot be shown (${problem}); they are in ${where}.` : `The turns of this episode are not in this page: they are in ${where}.`;
     return [...parts, element("div", { class: "note" }, words)].filter(Boolean);
   }
-  const long = Object.entries(episode.tags || {}).filter(([, value]) => plain(value).length > CHIP_CHARACTERS);
-  const brief = Object.fromEntries(Object.entries(episode.tags || {}).filter(([, value]) => plain(value).length <= CHIP_CHARACTERS && plain(value) !== "[]" && plain(value) !== ""));
+  const tags = Object.entries(episode.tags || {}).filter(([, value]) => !["", "[]", "{}", "null"].includes(plain(value)));
+  const isLong = ([, value]) => plain(value).length > CHIP_CHARACTERS || (Array.isArray(value) && value.some((one) => typeof one === "string"));
+  const long = tags.filter(isLong), brief = Object.fromEntries(tags.filter((tag) => !isLong(tag)));
   parts.push(
     element("div", { class: "chips" }, chips(brief, "accent"),
       Object.entries(episode.checks || {}).map(([check, passed]) => element("span", { class: `chip ${passed ? "good" : "bad"}` }, `${passed ? "✓" : "✗"} ${check}`))),
@@ -61,7 +66,7 @@ function episodeParts(row, episode, name, problem) {
 }
 
 function chips(record, kind = "") {
-  return Object.entries(record || {}).filter(([name]) => !TOLD_ELSEWHERE.has(name)).map(([name, value]) => element("span", { class: `chip ${kind}` }, `${name.replaceAll("_", " ")}: ${plain(value)}`));
+  return Object.entries(record || {}).filter(([name]) => !TOLD_ELSEWHERE.has(name)).map(([name, value]) => element("span", { class: `chip ${kind}` }, `${name.replaceAll("_", " ")}: ${known(value) ? short(value) : plain(value)}`));
 }
 
 function showTurn(turn, number) {

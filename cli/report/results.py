@@ -16,6 +16,7 @@ from palaestra.agents.contestants import Contestant
 from palaestra.agents.policies.smollm2 import default_folder
 from palaestra.agents.scores import SOLVED, wilson_interval
 from palaestra.cli.report.reading import Record, finite, read_json
+from palaestra.cli.report.turns import SCRIPTED
 from palaestra.errors import OptionError, UnknownNameError
 
 
@@ -39,10 +40,13 @@ def read_results(file: Path, notes: list[str]) -> Record | None:
 
 def measured_row(row: Record) -> Record:
     """Return a row of results.json with an interval beside every rate that says how many tries it had."""
-    rates = {
+    rates: Record = {
         table: {name: _with_interval(rate) for name, rate in (row.get(table) or {}).items()}
         for table in ("by_scenario", "by_env")
     }
+    if (row.get("settings") or {}).get("policy") in SCRIPTED:
+        # Older versions counted the bytes that a scripted policy wrote.
+        rates.update(tokens=None, prompt_tokens=None)
     return {**row, "n": row.get("episodes"), **rates}
 
 
