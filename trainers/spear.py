@@ -170,7 +170,8 @@ _BOUNDS = ("covariance_bounds", "replay_covariance_bounds", "reward_scale")
 PRESETS: dict[str, dict[str, object]] = {
     # The script for ALFWorld with Qwen2.5-1.5B and 7B, for rewards of 1 instead of 10 (penalty and bonus are
     # a tenth). Its K_g says 100 but is not passed on; 200 is what runs. Mini-batches are 1,024 of some 8,000
-    # rows an iteration: 8 is our estimate, and 2560 tokens are its longest prompt and response together.
+    # rows an iteration: 8 is our estimate, and 2560 tokens are its longest prompt and response together. Its
+    # dual clip of 10 is left out, because its Clip-Cov has none.
     "published": {
         "iterations": 200,
         "tasks_per_iteration": 32,

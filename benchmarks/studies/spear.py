@@ -10,7 +10,7 @@ one thing from another arm each:
   taking more steps;
 * "plain self-imitation": a replay of good rows at full weight from the start, with the advantages they had;
 * "schedule and median": with the cosine warm-up, and advantages over the running median;
-* "... and Clip-Cov": with tokens dropped in both steps;
+* "schedule, median, Clip-Cov": with tokens dropped in both steps;
 * "SPEAR": with the falling bonus for acting, which is all of SPEAR;
 * "SPEAR, constant bonus": the bonus stays.
 
@@ -46,7 +46,7 @@ ARMS: dict[str, dict[str, object]] = {
     "more steps on good rows": PLAIN | {"imitate": "present", "imitation_warmup": 0, "replay_rows": 8},
     "plain self-imitation": REPLAY | {"imitation_warmup": 0, "recalibrate": False},
     "schedule and median": SCHEDULED,
-    "... and Clip-Cov": CLIPPED,
+    "schedule, median, Clip-Cov": CLIPPED,
     "SPEAR": CLIPPED | {"tool_reward": "cosine", "tool_decay": SCHEDULE},
     "SPEAR, constant bonus": CLIPPED | {"tool_reward": "constant"},
 }
