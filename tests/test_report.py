@@ -125,6 +125,23 @@ def test_what_is_not_listed_whole_is_not_compared(tmp_path: Path) -> None:
     assert content(tmp_path, 40)["comparisons"] == []
 
 
+def test_a_benchmark_under_way_shows_what_there_is_and_says_so(tmp_path: Path) -> None:
+    panel = make_panel("palaestra/GuessNumber-v0", 6)
+    rivals = [Contestant("luck", "random"), Contestant("right", "expert"), Contestant("late", "expert")]
+    benchmark(panel, rivals, tmp_path)
+    (tmp_path / "results.json").unlink()
+    (tmp_path / "episodes-late-0.jsonl").unlink()
+    file = tmp_path / "episodes-right-0.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:4]))
+    data = content(tmp_path, 100)
+    assert data["kind"] == "benchmark"
+    assert "no results yet" in data["notes"][0]
+    assert data["panel"]["digest"] == panel.digest
+    assert [(row["name"], row["n"]) for row in data["contestants"]] == [("luck", 6), ("right", 4)]
+    assert data["contestants"][1]["settings"]["policy"] == "expert"
+    assert data["comparisons"][0]["tasks"] == 4
+
+
 def test_an_episode_that_was_played_again_or_copied_counts_once(tmp_path: Path) -> None:
     make_bench(tmp_path, {"a": "sss"})
     write_episodes(tmp_path / "episodes-a-1.jsonl", [play("f", 0), play("s", 1)])
@@ -254,6 +271,8 @@ def test_a_browser_shows_tries_cost_thoughts_and_hostile_texts(tmp_path: Path) -
         "earlier_cost": 0.5,
     }
     episode.turns[0].tags = {"thought": "<i>I think</i>", "cost": 0.25}
+    aside = {"aside": True, "no_action": True, "purpose": "reflection"}
+    episode.turns.append(Turn("What went <b>wrong</b>?", [1], 0, [9], [-1.0], "", tags=aside))
     write_episodes(tmp_path / "episodes-<b>-0.jsonl", [episode])
     row = asdict(
         score("<b>", [episode], {"name": "<b>", "policy": "tiny:x", "agent": "reflexion", "tries": 3})
@@ -269,6 +288,8 @@ def test_a_browser_shows_tries_cost_thoughts_and_hostile_texts(tmp_path: Path) -
         "0.75",
         "<i>I think</i>",
         "Look in the drawer.",
+        "asked beside the episode: reflection",
+        "What went <b>wrong</b>?",
     ):
         assert words in seen, seen
     assert seen.count("document.title='owned'</script>") >= 4

@@ -149,8 +149,8 @@ def test_a_broken_results_file_is_named_and_the_episodes_are_shown(tmp_path: Pat
     (tmp_path / "results.json").write_text(text)
     write_episodes(tmp_path / "episodes-expert-0.jsonl", [make_episode(1)])
     data = content(tmp_path, 5)
-    assert "results.json" in data["notes"][0]
-    assert not data["measured"]
+    assert "no results yet" in data["notes"][0]
+    assert "results.json" in data["notes"][1]
     assert data["contestants"][0]["success"] == 1.0
 
 

@@ -54,6 +54,9 @@ const browser = {
     if (!data.rows.length) return;
     this.members = data.tasks.map(() => []);
     data.rows.forEach((row, index) => this.members[row.task].push(index));
+    const played = data.contestants.filter((row) => !isScripted(row));
+    // Random and expert differ on nearly every task, which says nothing of those between them.
+    this.apart = new Set(played.length > 1 ? data.contestants.filter(isScripted).map((row) => row.name) : []);
     const rank = new Map(data.contestants.map((row, place) => [row.name, place]));
     // In the order of the table; Infinity less itself is no number.
     const place = (index) => rank.get(data.rows[index].source) ?? rank.size;
@@ -80,6 +83,7 @@ const browser = {
     document.addEventListener("keydown", (event) => this.key(event));
     this.refresh();
     const wanted = /^#episode-(\d+)$/.exec(location.hash);
+    if (wanted) history.scrollRestoration = "manual";
     const first = this.found.length ? this.entries(this.found[0])[0] : undefined;
     this.open(wanted && data.rows[Number(wanted[1])] ? Number(wanted[1]) : first, Boolean(wanted));
   },
@@ -128,7 +132,7 @@ const browser = {
   },
 
   differs(rows) {
-    const judged = rows.map((index) => data.rows[index]).filter((row) => row.outcome !== "failed");
+    const judged = rows.map((index) => data.rows[index]).filter((row) => row.outcome !== "failed" && !this.apart.has(row.source));
     return judged.some((row) => row.success) && judged.some((row) => !row.success);
   },
 

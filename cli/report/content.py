@@ -11,7 +11,15 @@ import palaestra
 from palaestra.cli.report.curves import curves, read_metrics
 from palaestra.cli.report.episodes import Packed, Place, choose, choose_tasks, counting, pack, places
 from palaestra.cli.report.reading import Record, flatten, read_json
-from palaestra.cli.report.results import command, complete, contestants, read_results, tokenizer_file
+from palaestra.cli.report.results import (
+    command,
+    complete,
+    contestants,
+    read_contestants,
+    read_results,
+    tokenizer_file,
+    unfinished,
+)
 from palaestra.cli.report.turns import Decode, load_decoder
 from palaestra.envs.panel import Panel
 from palaestra.errors import DataError
@@ -43,13 +51,19 @@ def content(path: Path, max_episodes: int) -> Record:
     source = find_source(path)
     metrics = read_metrics(path / "metrics.jsonl", source.notes) if path.is_dir() else []
     results = read_results(path / "results.json", source.notes) if path.is_dir() else None
-    packed, total = read_episodes(source, results, max_episodes)
+    declared = (
+        results["contestants"] if results else read_contestants(path / "contestants.json", source.notes)
+    )
+    packed, total = read_episodes(source, declared, max_episodes)
     config = read_json(path / "config.json", source.notes) if path.is_dir() else None
     if not (metrics or packed.rows or results):
         why = f" ({'; '.join(source.notes)})" if source.notes else ""
         raise DataError(f"{path} holds no episodes, metrics or results that can be shown{why}")
     if results:
         complete(results, packed.rows, packed.tasks)
+    elif source.kind == "benchmark":
+        results = unfinished(declared, packed.rows, packed.tasks, read_panel(path / "panel.json"))
+        source.notes.insert(0, "This benchmark has no results yet: the numbers are of the episodes so far.")
     files = [file for file in (*source.episode_files, path) if file.exists()]
     newest = max(file.stat().st_mtime for file in files)
     return {
@@ -93,13 +107,17 @@ def find_source(path: Path) -> Source:
             f"{path} does not exist; give a run directory, a benchmark directory or a .jsonl of episodes"
         )
     files = sorted({*path.glob("episodes*.jsonl"), *(path / "episodes").rglob("*.jsonl")})
-    kind = "benchmark" if (path / "results.json").exists() else "training run"
+    # The contestants are written before the first episode, the results after the last.
+    measured = any((path / name).exists() for name in ("results.json", "contestants.json"))
+    kind = "benchmark" if measured else "training run"
     # The newest, since the folders of checkpoints are numbered.
     return Source(path, kind, files, sorted(path.glob("**/tokenizer.json"))[-1:])
 
 
-def read_episodes(source: Source, results: Record | None, limit: int) -> tuple[Packed, int]:
+def read_episodes(source: Source, declared: Sequence[Record], limit: int) -> tuple[Packed, int]:
     """Return up to ``limit`` episodes as page data, and how many there are in all.
+
+    ``declared`` are the contestants with their settings, as far as they are known.
 
     The lines are counted first and only the chosen ones parsed: a long run has more than memory holds.
     """
@@ -114,23 +132,29 @@ def read_episodes(source: Source, results: Record | None, limit: int) -> tuple[P
                 f"{again - len(found)} episodes were played again or copied: of each only one counts"
             )
         chosen, order = choose_tasks(found, limit), task_order(source.path / "panel.json", found)
-    decoders = decoders_of(source, results["contestants"] if results else ())
+    decoders = decoders_of(source, declared)
     packed = pack(chosen, source.label, decoders, order, source.notes)
     return packed, len(found)
 
 
 def task_order(panel: Path, found: Sequence[Place]) -> dict[str, int]:
     """Return the rank of each task key: as in the panel's file, or as found where that cannot be read."""
-    try:
-        keys = [item.key for item in Panel.load(panel).items]
-    except DataError:
-        keys = []
+    known = read_panel(panel)
+    keys = [item.key for item in known.items] if known else []
     return {key: rank for rank, key in enumerate(dict.fromkeys([*keys, *(place.key for place in found)]))}
 
 
-def decoders_of(source: Source, measured: Sequence[Record]) -> Callable[[str], Sequence[Decode]]:
+def read_panel(file: Path) -> Panel | None:
+    """Return the panel of a benchmark, or None where it cannot be read."""
+    try:
+        return Panel.load(file)
+    except DataError:
+        return None
+
+
+def decoders_of(source: Source, declared: Sequence[Record]) -> Callable[[str], Sequence[Decode]]:
     """Return a function from a contestant's name to what may spell its tokens, its own tokenizer first."""
-    own = {row.get("name"): tokenizer_file(row.get("settings") or {}) for row in measured}
+    own = {row.get("name"): tokenizer_file(row.get("settings") or {}) for row in declared}
     files = dict.fromkeys([*(file for file in own.values() if file), *source.tokenizers])
     loaded = {file: load_decoder(file) for file in files}
 

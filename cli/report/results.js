@@ -78,8 +78,9 @@ function showResults() {
   const rows = data.contestants.map((row, order) => ({ row: { ...row, order: -order }, line: resultLine(row, shown) }));
   const sort = (key, down) => {
     Object.assign(state, { key, down });
-    const value = ({ row }) => row[key] ?? -Infinity;
-    const sorted = [...rows].sort((a, b) => (typeof value(a) === "string" ? value(a).localeCompare(value(b)) : value(b) - value(a)) * (down ? 1 : -1) || 0);
+    const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b) : b - a) * (down ? 1 : -1);
+    const unknown = ({ row }) => row[key] === null || row[key] === undefined;
+    const sorted = [...rows].sort((a, b) => unknown(a) - unknown(b) || (unknown(a) ? 0 : compare(a.row[key], b.row[key])));
     body.replaceChildren(...sorted.map(({ line }) => line));
     for (const [name, head] of heads) {
       if (name === key) head.setAttribute("aria-sort", down === (key !== "name") ? "descending" : "ascending");

@@ -17,6 +17,7 @@ from palaestra.agents.policies.smollm2 import default_folder
 from palaestra.agents.scores import SOLVED, wilson_interval
 from palaestra.cli.report.reading import Record, finite, read_json
 from palaestra.cli.report.turns import SCRIPTED
+from palaestra.envs.panel import Panel
 from palaestra.errors import OptionError, UnknownNameError
 
 
@@ -72,6 +73,34 @@ def complete(results: Record, rows: Sequence[Record], tasks: Sequence[Record]) -
             contestant["by_env"] = _rates(_judged(group), [task["env"] for task in tasks])
     if not results["comparisons"] and all(whole.values()):
         results["comparisons"] = compare_rows(groups, tasks)
+
+
+def read_contestants(file: Path, notes: list[str]) -> list[Record]:
+    """Return the contestants of a benchmark that is under way: their names and settings."""
+    record = read_json(file, notes)
+    if not isinstance(record, Mapping):
+        return []
+    return [{"name": name, "settings": settings} for name, settings in record.items()]
+
+
+def unfinished(
+    declared: Sequence[Record], rows: Sequence[Record], tasks: Sequence[Record], panel: Panel | None
+) -> Record:
+    """Return results of the episodes so far, of a benchmark that has not written its own."""
+    settings = {row["name"]: row["settings"] for row in declared}
+    groups: dict[str, list[Record]] = {name: [] for name in settings}
+    for row in rows:
+        groups.setdefault(row["source"], []).append(row)
+    played = {name: group for name, group in groups.items() if group}
+    return {
+        "panel": {"name": panel.name, "digest": panel.digest, "size": len(panel.items)} if panel else None,
+        "shard": None,
+        "contestants": [
+            {**_contestant(name, group, tasks), "settings": settings.get(name)}
+            for name, group in played.items()
+        ],
+        "comparisons": compare_rows(played, tasks),
+    }
 
 
 def compare_rows(groups: Mapping[str, Sequence[Record]], tasks: Sequence[Record]) -> list[Record]:
