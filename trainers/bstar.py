@@ -17,7 +17,9 @@ The published score is correctness plus a fifth of a process reward. There is no
 
 so that the shorter of two successes is preferred; reward and turns are the environment's. Gold solutions are
 not added. Where every reward is 0 or 1 and ``brevity`` below 1, any theta above 0 selects without an error,
-and the search is about the temperature alone.
+and the search is about the temperature alone. Many theta tie then, and the balance score does not see errors
+at tasks that have no success: of those that tie, the ones whose selection is purest count, and of these the
+middle one, since the lowest admits errors that the dev set happens not to hold and the highest fits it tight.
 """
 
 from __future__ import annotations
@@ -115,11 +117,14 @@ PRESETS: dict[str, dict[str, object]] = {
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A temperature and a threshold, and their balance score on the dev set."""
+    """A temperature and a threshold, with the balance score and the share of successes of what they select
+    of the dev set.
+    """
 
     temperature: float
     threshold: float
     balance: float
+    accuracy: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +147,7 @@ class BStar(RoundsTrainer[Config]):
         self.dev_items = make_panel(
             config.env, config.dev_tasks, seed=config.seed + _DEV_SEED, options=self.options
         ).items
-        self._chosen = Choice(math.nan, math.nan, math.nan)
+        self._chosen = Choice(math.nan, math.nan, math.nan, math.nan)
         self._search: Metrics = {}
 
     def collect(self, iteration: int) -> list[Episode]:
@@ -174,24 +179,31 @@ class BStar(RoundsTrainer[Config]):
         ]
 
     def choose(self, played: Mapping[float, Sequence[Episode]]) -> Choice:
-        """Return the temperature and threshold with the best balance score, the lower ones in a tie."""
+        """Return the temperature and threshold with the best balance score; the purer selection, then the
+        lower temperature and the middle one of its thresholds where several tie.
+        """
         found = [
-            Choice(temperature, threshold, self.balance(tasks, threshold))
+            self.weigh(tasks, temperature, threshold)
             for temperature, episodes in played.items()
             for tasks in [self.rank(episodes)]
             for threshold in self.config.thresholds
         ]
-        return max(found, key=lambda choice: choice.balance)
+        best = max((choice.balance, choice.accuracy) for choice in found)
+        tied = [choice for choice in found if (choice.balance, choice.accuracy) == best]
+        coldest = min(choice.temperature for choice in tied)
+        tied = [choice for choice in tied if choice.temperature == coldest]
+        return tied[len(tied) // 2]
 
-    def balance(self, tasks: Sequence[Ranked], threshold: float) -> float:
-        """Return the mean balance score of what ``threshold`` selects."""
+    def weigh(self, tasks: Sequence[Ranked], temperature: float, threshold: float) -> Choice:
+        """Return what a choice is worth: the mean balance score, and the accuracy, of what it selects."""
         chosen = self.select(tasks, threshold)
-        return mean(
-            [
-                balance_score(sum(e.success for e in picked), len(picked), self.config.wanted_correct)
-                for picked in chosen
-            ]
-        )
+        correct = [sum(episode.success for episode in picked) for picked in chosen]
+        scores = [
+            balance_score(right, len(picked), self.config.wanted_correct)
+            for right, picked in zip(correct, chosen, strict=True)
+        ]
+        selected = sum(map(len, chosen))
+        return Choice(temperature, threshold, mean(scores), sum(correct) / selected if selected else 0.0)
 
     def rank(self, episodes: Sequence[Episode]) -> list[Ranked]:
         """Return the distinct trajectories of every task, best first."""
@@ -215,7 +227,6 @@ class BStar(RoundsTrainer[Config]):
     def diagnose(self, episodes: Sequence[Episode]) -> Metrics:
         """Return what the dev set says of exploration (what is there) and exploitation (what is picked)."""
         tasks = self.rank(episodes)
-        picked = list(itertools.chain.from_iterable(self.select(tasks, self._chosen.threshold)))
         successes = [sum(episode.success for episode in task.episodes) for task in tasks]
         return {
             "balance/score": self._chosen.balance,
@@ -224,7 +235,7 @@ class BStar(RoundsTrainer[Config]):
             "balance/solved_by_some_try": mean([count > 0 for count in successes]),
             "balance/distinct_successes": mean(successes),
             "balance/accuracy": success_rate(episodes),
-            "balance/selected_accuracy": success_rate(picked),
+            "balance/selected_accuracy": self._chosen.accuracy,
         }
 
     def keep(self, iteration: int, episodes: Sequence[Episode]) -> list[Episode]:
