@@ -40,9 +40,9 @@ function plain(value) {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-// Names such as pick_and_place may break behind their underscores, not within a word.
+// Names such as pick_and_place may break behind their signs, not within a word.
 function breakable(name) {
-  return name.split(/(?<=[_/])/).flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
+  return name.split(/(?<=[_/,=:-])/).flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
 }
 
 function section(id, title, ...children) {

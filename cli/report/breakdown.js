@@ -22,7 +22,7 @@ function showBreakdown() {
     return head ? [head, ...made] : made;
   });
   section("breakdown", several ? "By environment and kind of task" : "By kind of task",
-    table([[several ? "environment, kind" : "kind"], ...rows.map((row) => [row.name])], lines, "heat"),
+    table([[several ? "environment, kind" : "kind"], ...rows.map((row) => [breakable(row.name)])], lines, "heat"),
     element("p", { class: "muted" }, "Share of tasks solved, and how many there were. The darker, the more. A click shows the episodes."));
 }
 
@@ -70,7 +70,7 @@ function stacked(title, key, prefix, total, why) {
       made.append(part);
       from += share;
     }
-    return element("div", { class: "stacked" }, element("span", { class: "who" }, row.name), made, element("span", { class: "muted" }, grouped(total(row))));
+    return element("div", { class: "stacked" }, element("span", { class: "who" }, breakable(row.name)), made, element("span", { class: "muted" }, grouped(total(row))));
   });
   return element("div", { class: "card chart" }, element("h3", {}, title), legend, lines, element("p", { class: "muted small" }, why));
 }
@@ -118,7 +118,8 @@ function scatterOf(name, price, rated) {
   const [least, most] = [scale(Math.min(...values)), scale(Math.max(...values))];
   const room = log ? 0.15 : (most - least) * 0.3;
   const [low, high] = [log || least > most * 0.4 ? least - room : 0, most + room];
-  const top = Math.ceil(4 * Math.max(...shown.map(({ row }) => (row.interval ? row.interval[1] : row.success)), 0.01)) / 4;
+  const highest = Math.max(...shown.map(({ row }) => (row.interval ? row.interval[1] : row.success)));
+  const top = [0.05, 0.1, 0.25, 0.5, 0.75, 1].find((share) => share >= highest - 1e-9);
   const x = (value) => EDGE.left + ((scale(value) - low) / (high - low)) * (WIDE - EDGE.left - EDGE.right);
   const y = (share) => EDGE.top + (1 - share / top) * (HIGH - EDGE.top - EDGE.bottom);
   const words = (attributes, content) => Object.assign(svg("text", attributes), { textContent: content });
@@ -129,7 +130,7 @@ function scatterOf(name, price, rated) {
   const marks = log ? logTicks(low, high) : ticks(low, high, 5);
   for (const value of marks) picture.append(words({ x: x(value), y: HIGH - EDGE.bottom + 17, "text-anchor": "middle" }, short(value)));
   picture.append(words({ x: WIDE - EDGE.right, y: HIGH - 5, "text-anchor": "end" }, `${name} an episode${log ? " (logarithmic)" : ""}`));
-  const placed = [];
+  const placed = shown.map(({ row, value }) => ({ left: x(value) - 6, width: 12, top: y(row.success) - 8 }));
   for (const { row, value } of [...shown].sort((a, b) => b.row.success - a.row.success)) {
     if (row.interval) picture.append(svg("line", { class: "whisker", x1: x(value), x2: x(value), y1: y(row.interval[0]), y2: y(row.interval[1]) }));
     picture.append(svg("circle", { class: "dot", cx: x(value), cy: y(row.success), r: 5, "data-tip": `${row.name}\n${spoken(row)}\n${name}: ${short(value)} an episode` }));
@@ -139,13 +140,15 @@ function scatterOf(name, price, rated) {
   return [picture, element("p", { class: "muted small" }, `Up and to the left is better.${missing.length ? ` Without ${name}: ${missing.join(", ")}.` : ""}`)];
 }
 
-// The name beside its point, moved down until it covers no other name.
+// The name beside its point, moved down or up until it covers no other name.
 function label(picture, name, x, y, placed, words) {
   const shownName = name.length > 26 ? `${name.slice(0, 25)}…` : name;
   const width = 6.6 * shownName.length, right = x + 10 + width < WIDE - 4;
   const box = { left: right ? x + 9 : x - 9 - width, top: y - 8 };
   const hits = (other) => Math.abs(other.top - box.top) < 14 && box.left < other.left + other.width && other.left < box.left + width;
-  while (placed.some(hits) && box.top < HIGH - EDGE.bottom - 12) box.top += 3;
+  const inside = (top) => top >= EDGE.top - 8 && top <= HIGH - EDGE.bottom - 10;
+  const near = [0, 14, -14, 28, -28, 42, -42, 56, -56, 70, -70].map((away) => y - 8 + away).filter(inside);
+  box.top = near.find((top) => { box.top = top; return !placed.some(hits); }) ?? y - 8;
   picture.append(words({ class: "label", x: right ? box.left : box.left + width, y: box.top + 12, "text-anchor": right ? "start" : "end" }, shownName));
   return { ...box, width };
 }

@@ -63,7 +63,7 @@ function matrix(pairs) {
     const [low, high] = sign > 0 ? pair.interval : [-pair.interval[1], -pair.interval[0]];
     return element("td", { class: kind, "data-tip": `${row} less ${column}: ${points(difference)} points [${points(low)}, ${points(high)}]\n${chance(pair.p_holm)}${clear(pair) ? "" : ": no clear difference"}` }, points(difference));
   };
-  const head = element("tr", {}, element("th", {}, "row less column"), names.map((name) => element("th", { scope: "col" }, name)));
-  const rows = names.map((row) => element("tr", {}, element("th", { scope: "row" }, row), names.map((column) => cell(row, column))));
+  const head = element("tr", {}, element("th", {}, "row less column"), names.map((name) => element("th", { scope: "col" }, breakable(name))));
+  const rows = names.map((row) => element("tr", {}, element("th", { scope: "row" }, breakable(row)), names.map((column) => cell(row, column))));
   return element("div", { class: "card scroll" }, element("table", { class: "matrix" }, element("thead", {}, head), element("tbody", {}, rows)));
 }

@@ -17,7 +17,7 @@ async function showTask(talk, index, state) {
   const many = members.length > 1;
   const wide = state.wide && many;
   const tabs = many && !wide ? element("div", { class: "tabs", role: "tablist" }, members.map((one, i) =>
-    element("button", { role: "tab", "aria-selected": String(one === index), onclick: () => state.open(one) }, mark(rows[i]), " ", labelOf(rows[i], rows)))) : null;
+    element("button", { role: "tab", "aria-selected": String(one === index), onclick: () => state.open(one) }, mark(rows[i]), " ", breakable(labelOf(rows[i], rows))))) : null;
   const toggle = many ? element("button", { class: "quiet", onclick: () => state.widen(!state.wide) }, wide ? "back to the list" : "all side by side") : null;
   const facts = [task.id, environmentName(task.env), task.scenario, `seed ${task.seed}`];
   const columns = element("div", { class: wide ? "columns" : "single" });
@@ -44,7 +44,7 @@ function episodeParts(row, episode, name, problem) {
     row.sampled ? `${grouped(row.sampled)} sampled, ${grouped(row.prompted)} prompt tokens` : "", `${short(row.seconds)} s`, known(row.cost) ? `cost ${short(row.cost)}` : "", `${row.policy} · ${row.agent}`,
     row.attempt ? `attempt ${row.attempt}` : ""];
   const parts = [
-    name ? element("div", { class: "whose" }, mark(row), " ", name) : null,
+    name ? element("div", { class: "whose" }, mark(row), " ", breakable(name)) : null,
     element("div", { class: "chips" }, element("span", { class: `chip ${verdict[1]}` }, verdict[0]), facts.filter(Boolean).map((fact) => element("span", { class: "chip" }, fact))),
     row.failure ? element("div", { class: "note mono" }, row.failure) : null,
   ];

@@ -38,27 +38,36 @@ function warnings() {
   return notes;
 }
 
-// The result in a sentence or two, from the numbers below.
+// The result in a few sentences, from the numbers below.
 function inShort() {
   const rated = data.contestants.filter((row) => known(row.success) && row.interval);
   if (!data.measured || !rated.length) return [];
   const played = rated.filter((row) => !isScripted(row)), scale = rated.filter(isScripted);
-  const best = (played.length ? played : rated).reduce((a, b) => (b.success > a.success ? b : a));
-  const others = new Set((played.length ? played : rated).map((row) => row.name));
-  const words = [];
-  if (best.success === 0) words.push(`Nobody solved any of ${counted(best.n, "task")}.`);
-  else {
-    words.push(element("b", {}, best.name), ` solved ${others.size > 1 ? "the most: " : ""}${percent(best.success)} of ${counted(best.n, "task")} (95 % interval ${percent(best.interval[0], 0)} to ${percent(best.interval[1], 0)})`);
-    const pairs = data.comparisons.filter((pair) => [pair.first, pair.second].includes(best.name) && others.has(pair.first) && others.has(pair.second));
-    const equal = pairs.filter((pair) => !clear(pair)).map((pair) => (pair.first === best.name ? pair.second : pair.first));
-    if (equal.length) words.push(", with no clear difference to ", equal.flatMap((name, i) => [i ? (i === equal.length - 1 ? " and " : ", ") : "", element("b", {}, name)]));
-    else if (pairs.length) words.push(`, clearly more than ${others.size === 2 ? "the other" : "each of the others"}`);
-    words.push(".");
-    if (played.length && scale.length) words.push(` For scale: ${scale.map((row) => `${row.name} ${percent(row.success)}`).join(", ")}.`);
-  }
+  const words = played.length ? [winners(played), ...(scale.length ? [` For scale: ${scale.map((row) => `${row.name} ${percent(row.success)}`).join(", ")}.`] : [])] : [winners(rated)];
   const lost = data.contestants.reduce((sum, row) => sum + (row.failures || 0), 0);
   if (lost) words.push(` ${counted(lost, "episode")} failed for reasons of the machine and count${lost === 1 ? "s" : ""} in no rate.`);
   return [element("p", { class: "short" }, words)];
+}
+
+function winners(rows) {
+  const most = Math.max(...rows.map((row) => row.success));
+  if (most === 0) return [`Nobody solved any of ${counted(rows[0].n, "task")}.`];
+  const best = rows.filter((row) => row.success === most), others = rows.filter((row) => row.success < most);
+  const { n, interval } = best[0];
+  const amount = `${percent(most)} of ${counted(n, "task")} (95 % interval ${percent(interval[0], 0)} to ${percent(interval[1], 0)})`;
+  if (!others.length) return [listed(best), `${best.length > 2 ? " all" : best.length === 2 ? " both" : ""} solved ${amount}.`];
+  const rival = (row) => data.comparisons.find((pair) => [pair.first, pair.second].includes(row.name) && [pair.first, pair.second].includes(best[0].name));
+  const compared = best.length === 1 && others.every(rival);
+  const equal = compared ? others.filter((row) => !clear(rival(row))) : [];
+  let verdict = "";
+  if (compared && !equal.length) verdict = `, clearly more than ${others.length === 1 ? "the other" : "each of the others"}`;
+  else if (equal.length > 2 && equal.length === others.length) verdict = ", with no clear difference to any of the others";
+  else if (equal.length) verdict = [", with no clear difference to ", listed(equal)];
+  return [listed(best), ` solved the most: ${amount}`, verdict, "."];
+}
+
+function listed(rows) {
+  return rows.flatMap((row, i) => [i ? (i === rows.length - 1 ? " and " : ", ") : "", element("b", {}, breakable(row.name))]);
 }
 
 function showReproduction(header) {
@@ -68,7 +77,7 @@ function showReproduction(header) {
   const empty = (value) => value === null || value === undefined || value === "" || value === false;
   const told = names.filter((name) => rows.some((row) => !empty(row.settings[name])));
   const differs = (name) => new Set(rows.map((row) => plain(row.settings[name] ?? null))).size > 1;
-  const lines = rows.map((row) => element("tr", {}, element("td", { class: "name" }, row.name),
+  const lines = rows.map((row) => element("tr", {}, element("td", { class: "name" }, breakable(row.name)),
     told.map((name) => element("td", { class: differs(name) ? "text differs" : "text" }, empty(row.settings[name]) ? "–" : text(plain(row.settings[name]))))));
   header.append(element("details", { class: "config" }, element("summary", {}, "How to reproduce: the command and the settings of each contestant"),
     data.command ? element("div", { class: "command" }, element("code", {}, data.command), copyButton(data.command)) : null,

@@ -66,7 +66,7 @@ function about(row) {
   if (!told) return null;
   const said = [told.agent === told.policy ? null : told.agent, briefly(told.policy), told.context === "window" ? `window ${told.window_turns}` : null, told.thought ? "thought" : null,
     known(told.temperature) && told.temperature > 0 ? `temperature ${told.temperature}` : null, told.tries ? counted(told.tries, "try", "tries") : null];
-  return element("div", { class: "about", "data-tip": told.policy }, said.filter(Boolean).join(" · "));
+  return element("div", { class: "about", "data-tip": told.policy }, breakable(said.filter(Boolean).join(" · ")));
 }
 
 function showResults() {
@@ -103,7 +103,7 @@ function showResults() {
 }
 
 function resultLine(row, shown) {
-  return element("tr", {}, element("td", { class: "name" }, row.name, about(row)), element("td", { class: "wide" }, rate(row)),
+  return element("tr", {}, element("td", { class: "name" }, breakable(row.name), about(row)), element("td", { class: "wide" }, rate(row)),
     shown.map(([key, words]) => element("td", { class: `number${key === "failures" && row[key] ? " warned" : ""}`, "data-label": words }, inColumn(row[key], key))));
 }
 
