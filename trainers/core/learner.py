@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from palaestra.errors import ContractError, DivergenceError
-from palaestra.trainers.core import losses
+from palaestra.trainers.core import losses, trees
 from palaestra.trainers.core.batch import Row
 from palaestra.trainers.core.config import LearnerConfig
-from palaestra.trainers.core.packing import MicroBatch, micro_batches
+from palaestra.trainers.core.packing import MicroBatch, micro_batches, shared_batches
 from palaestra.trainers.core.schedules import decay, warm_up
 
 __all__ = ["Learner", "LearnerConfig", "Metrics", "PolicyLoss", "selected_logits"]
@@ -41,10 +41,15 @@ class Learner:
         self.model = model.to(config.device)
         self.steps = 0
         self.optimizer = torch.optim.AdamW(
-            _parameter_groups(model, config.weight_decay), lr=config.learning_rate, betas=config.betas
+            _parameter_groups(model, config.weight_decay),
+            lr=config.learning_rate,
+            betas=config.betas,
+            fused=True,
         )
         self.reference = copy.deepcopy(model).eval().requires_grad_(False) if config.kl_coefficient else None
         _check_head(model)
+        self.shares_beginnings = trees.suit(model)
+        """Whether tokens that rows begin with in common are read once; else rows are padded."""
 
     def update(self, rows: Sequence[Row], policy_loss: PolicyLoss | None = None) -> Metrics:
         """Learn from ``rows``; return metrics, averaged over the optimiser steps taken.
@@ -107,7 +112,8 @@ class Learner:
         """
         sums: dict[str, Tensor] = {}
         gap = 0.0
-        for batch in micro_batches(rows, self.config):
+        batches = shared_batches if self.shares_beginnings else micro_batches
+        for batch in batches(rows, self.config):
             loss, found, batch_gap = self._loss(batch)
             loss.backward()
             gap = max(gap, batch_gap)
@@ -181,7 +187,10 @@ class Learner:
 def selected_logits(model: Any, batch: MicroBatch, precision: str = "float32") -> Tensor:
     """Return the logits (N, V), float32, at the positions of ``batch``; no others are ever made."""
     with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        hidden = model.get_decoder()(input_ids=batch.input_ids, use_cache=False).last_hidden_state
+        if batch.tree is None:
+            hidden = model.get_decoder()(input_ids=batch.input_ids, use_cache=False).last_hidden_state
+        else:
+            hidden = trees.hidden_states(model, batch.input_ids, batch.tree)
         chosen = hidden.flatten(0, 1).index_select(0, batch.position)
         return model.get_output_embeddings()(chosen).float()
 

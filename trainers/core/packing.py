@@ -1,8 +1,11 @@
-"""From rows to micro-batches: similar lengths together, padded on the right, under a budget of tokens.
+"""From rows to micro-batches under a budget of tokens, in one of two layouts.
 
-Under causal attention a real token never sees the padding behind it, so no attention mask is needed and
-torch takes its fast causal kernel. Only positions whose next token is trained are listed, so that logits
-are made nowhere else.
+``shared_batches`` puts all tokens in one line, without padding, and what rows begin with in common only
+once (``trees.py``); a model has to attend along it. ``micro_batches`` is for every causal model: similar
+lengths together, padded on the right. A real token never sees the padding behind it, so no attention mask
+is needed and torch takes its fast causal kernel.
+
+Either way only positions whose next token is trained are listed, so that logits are made nowhere else.
 """
 
 from __future__ import annotations
@@ -14,14 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from palaestra.trainers.core import losses
+from palaestra.trainers.core import losses, trees
 from palaestra.trainers.core.batch import Row
 from palaestra.trainers.core.config import LearnerConfig
 
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """B rows padded on the right to T tokens, and the N positions in them whose next token is trained.
+    """B rows padded on the right to T tokens, or one line of T with its ``tree``, and the N positions in them
+    whose next token is trained.
 
     ``position`` indexes the B x T hidden states; all other fields of shape (N,) speak of the token that
     comes after that position. Weights already hold the aggregation over the whole update.
@@ -45,6 +49,8 @@ class MicroBatch:
     """(N,) signed weight in the imitation stream"""
     auxiliary: Tensor
     """(N,) weight in the auxiliary stream"""
+    tree: trees.Tree | None = None
+    """How the tokens of a line belong together; None for padded rows"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +123,54 @@ def _targets(rows: Sequence[Row], config: LearnerConfig) -> Iterator[_Targets]:
         )
 
 
+def shared_batches(rows: Sequence[Row], config: LearnerConfig) -> Iterator[MicroBatch]:
+    """Yield the micro-batches of one optimiser step as lines in which equal beginnings stand once.
+
+    A line holds about ``tokens_per_micro_batch`` tokens at most; a longer row has one to itself.
+    """
+    chosen = [targets for targets in _targets(rows, config) if targets.at.size]
+    read = [targets.ids[: targets.length] for targets in chosen]
+    line: list[int] = []
+    tokens = 0
+    for number in trees.in_order(read):
+        added = len(read[number]) - (trees.common(read[line[-1]], read[number]) if line else 0)
+        if line and tokens + added > config.tokens_per_micro_batch:
+            yield _line([chosen[row] for row in line], config.device)
+            line, tokens, added = [], 0, len(read[number])
+        line.append(number)
+        tokens += added
+    if line:
+        yield _line([chosen[row] for row in line], config.device)
+
+
+def _line(rows: Sequence[_Targets], device: str) -> MicroBatch:
+    input_ids, tree, places = trees.grow([row.ids[: row.length] for row in rows], device)
+    positions = [place[row.at - 1] for row, place in zip(rows, places, strict=True)]
+    return _micro_batch(rows, input_ids, positions, device, tree)
+
+
 def _pack(rows: Sequence[_Targets], device: str) -> MicroBatch:
     longest = max(row.length for row in rows)
     input_ids = np.zeros((len(rows), longest), dtype=np.int64)
     for number, row in enumerate(rows):
         input_ids[number, : row.length] = row.ids[: row.length]
+    positions = [number * longest + row.at - 1 for number, row in enumerate(rows)]
+    return _micro_batch(rows, torch.from_numpy(input_ids).to(device), positions, device)
 
+
+def _micro_batch(
+    rows: Sequence[_Targets],
+    input_ids: Tensor,
+    positions: list[np.ndarray],
+    device: str,
+    tree: trees.Tree | None = None,
+) -> MicroBatch:
     def joined(arrays: list[np.ndarray], dtype: type) -> Tensor:
         return torch.from_numpy(np.concatenate(arrays).astype(dtype)).to(device)
 
     return MicroBatch(
-        input_ids=torch.from_numpy(input_ids).to(device),
-        position=joined([number * longest + row.at - 1 for number, row in enumerate(rows)], np.int64),
+        input_ids=input_ids,
+        position=joined(positions, np.int64),
         target=joined([row.ids[row.at] for row in rows], np.int64),
         behaviour=joined([row.behaviour for row in rows], np.float32),
         advantage=joined([row.advantage for row in rows], np.float32),
@@ -136,4 +178,5 @@ def _pack(rows: Sequence[_Targets], device: str) -> MicroBatch:
         divergence=joined([row.divergence for row in rows], np.float32),
         imitation=joined([row.imitation for row in rows], np.float32),
         auxiliary=joined([row.auxiliary for row in rows], np.float32),
+        tree=tree,
     )
