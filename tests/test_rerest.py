@@ -19,7 +19,7 @@ OPTIONS = ("highest=8", "max_steps=3")
 @pytest.fixture(scope="module")
 def guesser(tmp_path_factory):
     out = tmp_path_factory.mktemp("guesser")
-    sft.train(sft_config(out, episodes=100, epochs=4, options=OPTIONS))
+    sft.train(sft_config(out, episodes=100, epochs=4, options=OPTIONS, max_context_tokens=500))
     return out / "policy"
 
 
@@ -29,6 +29,7 @@ def settings(out, guesser, **changes):
         "out": out,
         "policy": f"tiny:{guesser}",
         "options": OPTIONS,
+        "max_context_tokens": 500,
         "iterations": 2,
         "tasks_per_iteration": 12,
         "group_size": 2,
@@ -129,8 +130,7 @@ def test_without_failures_it_is_rejection_sampling(tmp_path, guesser):
 
 
 def test_reflexions_trials_are_imitated_without_the_notes(tmp_path, guesser):
-    # Hot enough for the policy to note something: unasked, it would rather say nothing.
-    changes = {"retry": "reflection", "trials": 3, "reflection_tokens": 6, "temperature": 2.0}
+    changes = {"retry": "reflection", "trials": 3, "reflection_tokens": 6}
     playing = trainer(tmp_path, guesser, tasks_per_iteration=40, **changes)
     episodes = playing.collect(1)
     again = [e for e in episodes if rerest.is_retry(e)]
