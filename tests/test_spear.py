@@ -390,6 +390,15 @@ def test_a_replayed_step_moves_the_weights_only_with_its_weight(tmp_path, guesse
     assert -1e-6 < min(losses[1]) < 0
 
 
+def test_no_step_is_taken_while_imitation_has_no_weight(tmp_path, guesser):
+    plain = spear.train(config(guesser, tmp_path / "plain", iterations=1, **PLAIN))
+    silent = PLAIN | {"imitate": "present"}
+    first = spear.train(config(guesser, tmp_path / "first", iterations=1, **silent))
+    assert metrics(first)[0]["spear/imitated_rows"] > 0
+    assert same_weights(plain, first)
+    assert not same_weights(plain, spear.train(config(guesser, tmp_path / "first", iterations=2, **silent)))
+
+
 def test_masks_keep_bad_responses_out_of_the_loss(trainer, guesser):
     cut = episode(["1", "2"], 1.0)
     cut.turns[0].finish_reason = "length"
