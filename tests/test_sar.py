@@ -95,6 +95,13 @@ def test_a_prompt_that_is_nothing_but_the_question_keeps_its_first_token(tokeniz
     assert found.ids == [tokenizer.bos_id, *tokenizer.encode("x")]
 
 
+def test_the_first_token_stays_even_where_it_spells_the_question(tokenizer):
+    row = row_of(tokenizer, ("put a mug", False), ("x", True))
+    unopened = Row(ids=row.ids[1:], sampled=row.sampled[1:], logprobs=row.logprobs[1:])
+    found = sar.without_question(unopened, "put a mug", tokenizer)
+    assert found.ids == [unopened.ids[0], *tokenizer.encode("x")]
+
+
 def test_a_prompt_without_the_question_stays_whole(tokenizer):
     row = row_of(tokenizer, (TEXTS[0], False), ("x", True))
     assert sar.without_question(row, "open the door", tokenizer).ids == row.ids

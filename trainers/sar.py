@@ -96,14 +96,14 @@ def without_question(row: Row, question: str, tokenizer: Tokenizer) -> Row:
     A token that holds an end of the question and something else goes with it. The row's first token stays
     in any case, so that the answer has something before it.
     """
-    kept: list[int] = [0]
-    begin = 1
+    kept: list[int] = []
+    begin = 0
     while begin < len(row.ids):
         end = begin
         while end < len(row.ids) and row.sampled[end] == row.sampled[begin]:
             end += 1
         cut = set() if row.sampled[begin] else _spelling(row.ids[begin:end], question, tokenizer)
-        kept += [at for at in range(begin, end) if at - begin not in cut]
+        kept += [at for at in range(begin, end) if at == 0 or at - begin not in cut]
         begin = end
     return Row(
         ids=[row.ids[at] for at in kept],
