@@ -57,7 +57,7 @@ def run(config: Config) -> int:
     answer, rate = _ask(folder)
     console.print(f"{_QUESTION} {answer} [dim]({rate:.1f} tokens/s)[/]")
     name = "smollm2" if config.out is None else f"hf:{folder}"
-    console.print(f"use it as a policy: palaestra bench --policy {name}", soft_wrap=True)
+    console.print(f"use it as a policy: palaestra bench --contestants {name}", soft_wrap=True)
     return 0
 
 

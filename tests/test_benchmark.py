@@ -394,6 +394,16 @@ def test_a_command_that_cannot_be_meant_plays_nothing(tmp_path, capsys, argument
     assert not out.exists()
 
 
+def test_the_program_on_the_page_runs(tmp_path):
+    page = (Path(__file__).parent.parent / "docs" / "benchmark.md").read_text()
+    program = page.partition("```python\n")[2].partition("```")[0]
+    known = {"out": tmp_path}
+    exec(program, known)
+    assert known["results"].comparisons[0].tasks == 5
+    for name in ("expert", "random"):
+        assert (tmp_path / f"episodes-{name}-1of10.0.jsonl").exists()
+
+
 def test_a_part_is_called_a_part(tmp_path, capsys):
     command = ["bench", "--env", "palaestra/GuessNumber-v0", "--size", "7", "--contestants", "expert"]
     assert main([*command, "--shard", "2/3", "--out", str(tmp_path)]) == 0
