@@ -18,6 +18,41 @@ def test_token_logprobs_and_entropy_of_a_distribution_computed_by_hand():
     assert losses.entropy(logits).tolist() == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("tokens", [1, 128, 300])
+@pytest.mark.parametrize("biased", [False, True])
+def test_scores_of_a_head_are_those_of_its_logits_and_so_is_their_gradient(tokens, biased):
+    generator = torch.Generator().manual_seed(0)
+    inputs = [torch.randn(tokens, 6, generator=generator), torch.randn(11, 6, generator=generator)]
+    inputs += [torch.randn(11, generator=generator)] if biased else []
+    targets = torch.randint(0, 11, (tokens,), generator=generator)
+    weights = torch.randn(tokens, generator=generator)
+
+    def gradients(score):
+        leaves = [value.clone().requires_grad_() for value in inputs]
+        logprobs, entropies = score(leaves[0], leaves[1], leaves[2] if biased else None)
+        (logprobs * weights).sum().backward()
+        return [logprobs.detach(), entropies.detach(), *(leaf.grad for leaf in leaves)]
+
+    def plain(hidden, weight, bias):
+        logits = torch.nn.functional.linear(hidden, weight, bias)
+        return losses.token_logprobs(logits, targets), losses.entropy(logits)
+
+    found = gradients(lambda hidden, weight, bias: losses.scores(hidden, weight, bias, targets))
+    for value, expected in zip(found, gradients(plain), strict=True):
+        assert torch.allclose(value, expected, atol=1e-4, rtol=1e-5)
+
+
+def test_scores_leave_a_frozen_head_alone_and_go_back_once():
+    hidden = torch.randn(3, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    weight = torch.ones(5, 4)
+    logprobs, entropies = losses.scores(hidden, weight, None, torch.tensor([0, 1, 4]))
+    assert not entropies.requires_grad
+    logprobs.sum().backward(retain_graph=True)
+    assert weight.grad is None
+    with pytest.raises(RuntimeError, match="inplace"):
+        logprobs.sum().backward()
+
+
 @pytest.mark.parametrize(
     ("ratio", "advantage", "expected", "silenced"),
     [

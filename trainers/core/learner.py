@@ -19,7 +19,7 @@ from palaestra.trainers.core.config import LearnerConfig
 from palaestra.trainers.core.packing import MicroBatch, micro_batches, shared_batches
 from palaestra.trainers.core.schedules import decay, warm_up
 
-__all__ = ["Learner", "LearnerConfig", "Metrics", "PolicyLoss", "selected_logits"]
+__all__ = ["Learner", "LearnerConfig", "Metrics", "PolicyLoss", "scores", "selected_logits"]
 
 Metrics = dict[str, float]
 
@@ -124,8 +124,9 @@ class Learner:
     def _loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, Tensor], float]:
         """Return the loss of a micro-batch, sums for the metrics, and the largest log-prob gap."""
         config = self.config
-        logits = selected_logits(self.model, batch, config.precision)
-        logprobs = losses.token_logprobs(logits, batch.target)
+        logprobs, entropies = scores(
+            self.model, batch, config.precision, entropy_gradient=config.entropy_coefficient != 0
+        )
         surrogate, silenced = self._policy_loss(logprobs, batch.behaviour, batch.advantage, batch.policy)
         sums = {
             "policy_loss": (surrogate * batch.policy).sum(),
@@ -136,8 +137,6 @@ class Learner:
         }
         loss = sums["policy_loss"] + sums["imitation_loss"]
         loss = loss + config.auxiliary_coefficient * sums["auxiliary_loss"]
-        with torch.set_grad_enabled(config.entropy_coefficient != 0):
-            entropies = losses.entropy(logits)
         if config.entropy_coefficient:
             loss = loss - config.entropy_coefficient * (entropies * batch.policy).sum()
         if self.reference is not None:
@@ -163,9 +162,7 @@ class Learner:
 
     @torch.no_grad()
     def _reference_logprobs(self, batch: MicroBatch) -> Tensor:
-        return losses.token_logprobs(
-            selected_logits(self.reference, batch, self.config.precision), batch.target
-        )
+        return scores(self.reference, batch, self.config.precision)[0]
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint needs besides the weights: optimiser, step count, torch's generators."""
@@ -184,15 +181,35 @@ class Learner:
             torch.cuda.set_rng_state(state["device_rng"].cpu(), self.config.device)
 
 
+def scores(
+    model: Any, batch: MicroBatch, precision: str = "float32", *, entropy_gradient: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Return the log-probs (N,) of the targets of ``batch`` and the entropies (N,) where they are predicted.
+
+    The entropies carry a gradient only with ``entropy_gradient``, which costs two more (N, V) tensors.
+    """
+    head = model.get_output_embeddings()
+    if type(head) is nn.Linear and precision == "float32" and not entropy_gradient:
+        return losses.scores(_selected_states(model, batch), head.weight, head.bias, batch.target)
+    logits = selected_logits(model, batch, precision)
+    with torch.set_grad_enabled(entropy_gradient):
+        entropies = losses.entropy(logits)
+    return losses.token_logprobs(logits, batch.target), entropies
+
+
 def selected_logits(model: Any, batch: MicroBatch, precision: str = "float32") -> Tensor:
     """Return the logits (N, V), float32, at the positions of ``batch``; no others are ever made."""
     with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        if batch.tree is None:
-            hidden = model.get_decoder()(input_ids=batch.input_ids, use_cache=False).last_hidden_state
-        else:
-            hidden = trees.hidden_states(model, batch.input_ids, batch.tree)
-        chosen = hidden.flatten(0, 1).index_select(0, batch.position)
-        return model.get_output_embeddings()(chosen).float()
+        return model.get_output_embeddings()(_selected_states(model, batch)).float()
+
+
+def _selected_states(model: Any, batch: MicroBatch) -> Tensor:
+    """Return the last hidden states (N, width) at the positions of ``batch``."""
+    if batch.tree is None:
+        hidden = model.get_decoder()(input_ids=batch.input_ids, use_cache=False).last_hidden_state
+    else:
+        hidden = trees.hidden_states(model, batch.input_ids, batch.tree)
+    return hidden.flatten(0, 1).index_select(0, batch.position)
 
 
 def _count(

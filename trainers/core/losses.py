@@ -8,10 +8,11 @@ loss is the sum over tokens of weight x loss, and gradients add up to the same n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from palaestra.errors import OptionError, UnknownNameError
 
@@ -21,6 +22,8 @@ AGGREGATIONS: tuple[str, ...] = get_args(Aggregation)
 # A ratio beyond e^20 is a numerical accident; the bound keeps it from becoming infinite.
 _LOG_RATIO_BOUND = 20.0
 _K3_BOUND = 10.0
+# Tokens whose logits are worked on at once: enough for fast products, few enough to stay in the cache.
+_SCORED_AT_ONCE = 128
 
 
 def token_logprobs(logits: Tensor, targets: Tensor) -> Tensor:
@@ -34,6 +37,56 @@ def token_logprobs(logits: Tensor, targets: Tensor) -> Tensor:
 def entropy(logits: Tensor) -> Tensor:
     """Return the entropy in nats (N,) of the next-token distributions ``logits`` (N, V)."""
     return torch.logsumexp(logits, dim=-1) - (torch.softmax(logits, dim=-1) * logits).sum(-1)
+
+
+def scores(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return log p(target) (N,) and the entropy in nats (N,) of a linear output head on ``hidden``.
+
+    ``hidden`` is (N, width), ``weight`` (V, width). They are what ``token_logprobs`` and ``entropy`` say of
+    the logits, at a fraction of their memory traffic: one (N, V) tensor is kept and becomes the gradient of
+    the logits in place, so going backward works once. The entropy carries no gradient.
+    """
+    return _Scores.apply(hidden, weight, bias, targets)  # type: ignore[return-value]
+
+
+class _Scores(torch.autograd.Function):
+    """The head, log_softmax, the target's log-prob and the entropy as one step."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        log_p = hidden.new_empty(len(hidden), len(weight))
+        entropies = hidden.new_empty(len(hidden))
+        scratch = hidden.new_empty(min(len(hidden), _SCORED_AT_ONCE), len(weight))
+        for begin in range(0, len(hidden), _SCORED_AT_ONCE):
+            some = slice(begin, min(begin + _SCORED_AT_ONCE, len(hidden)))
+            logits = torch.mm(hidden[some], weight.t(), out=scratch[: some.stop - begin])
+            if bias is not None:
+                logits += bias
+            torch.log_softmax(logits, -1, out=log_p[some])
+            entropies[some] = -torch.linalg.vecdot(torch.exp(log_p[some], out=logits), log_p[some])
+        ctx.save_for_backward(hidden, weight, targets, log_p)
+        ctx.mark_non_differentiable(entropies)
+        return log_p.gather(1, targets.unsqueeze(1)).squeeze(1), entropies
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - once_differentiable hides the names
+        ctx: Any, *grad_outputs: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        hidden, weight, targets, log_p = ctx.saved_tensors
+        gradient = grad_outputs[0]
+        # d log p(target) / d logits = onehot(target) - p
+        by_logits = log_p.exp_().mul_(-gradient.unsqueeze(1))
+        by_logits.scatter_add_(1, targets.unsqueeze(1), gradient.unsqueeze(1))
+        of_hidden, of_weight, of_bias = ctx.needs_input_grad[:3]
+        return (
+            by_logits @ weight if of_hidden else None,
+            by_logits.t() @ hidden if of_weight else None,
+            by_logits.sum(0) if of_bias else None,
+            None,
+        )
 
 
 def policy_gradient(
