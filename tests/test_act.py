@@ -527,28 +527,25 @@ def test_rows_of_the_imitating_control_hold_the_right_answer(tmp_path, guesser):
         assert row.advantage is None
 
 
-def test_judging_is_learnt_in_both_orders(tmp_path, guesser):
-    """Guesses of eight numbers: introduced for longer, held-out pairs are told apart after some updates."""
+def test_the_stage_act_raises_the_accuracy_on_held_out_states_in_both_orders(tmp_path, guesser):
     run = act.train(
         act_config(
             tmp_path,
             guesser,
             order="act",
+            introduction=0,
             demonstrations=40,
             held_out=20,
-            introduction=120,
             iterations=40,
             tasks_per_iteration=8,
             group_size=8,
-            imitation_learning_rate=1e-2,
             learning_rate=5e-3,
             checkpoint_every=100,
         )
     )
-    before, introduced, after = [row for row in metrics(run) if "judge/accuracy" in row]
-    assert introduced["judge/undecided_share"] < before["judge/undecided_share"] + 0.05
-    assert after["judge/accuracy"] > introduced["judge/accuracy"] + 0.1
-    assert min(after["judge/accuracy_right_first"], after["judge/accuracy_right_second"]) > 0.55
+    before, after = [row for row in metrics(run) if "judge/accuracy" in row]
+    for name in ("accuracy_right_first", "accuracy_right_second"):
+        assert after[f"judge/{name}"] > before[f"judge/{name}"] + 0.2
 
 
 @pytest.mark.parametrize(
