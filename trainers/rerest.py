@@ -95,7 +95,8 @@ class ReReST(RoundsTrainer[Config]):
     def corrected(self, failures: Sequence[Episode], shift: int, played: Sequence[Episode]) -> list[Episode]:
         """Return a retry of each failure with the failed try and the environment's feedback in view.
 
-        With ``round_steps``, only as many as fit into what ``played`` left of them.
+        With ``round_steps``, only as many as fit into what ``played`` left of them: nothing, where
+        ``group_size`` lets first tries take all.
         """
         jobs = retries(failures, shift)
         if self.config.round_steps:
