@@ -43,8 +43,8 @@ SHARED: dict[str, object] = {
     "options": training_options(),
     "iterations": 3,
     "tasks_per_iteration": 64,
-    "round_steps": 3500,
-    "epochs": 6,
+    "round_steps": 3000,
+    "epochs": 5,
     "learning_rate": 5e-4,
     "max_new_tokens": MAX_NEW_TOKENS,
     "max_context_tokens": 1024,
@@ -87,7 +87,7 @@ def _shuffled(settings: dict[str, object]) -> Path:
 
 ARMS: dict[str, tuple[Trainer, dict[str, object]]] = {
     "RFT": (_rft, OWN_TRIES),
-    "RFT, extra epochs": (_rft, OWN_TRIES | {"epochs": 12}),
+    "RFT, extra epochs": (_rft, OWN_TRIES | {"epochs": 10}),
     "RFT, composed": (_a3t, ROUNDS | {"failure_reward": 0.0}),
     "A3T": (_a3t, ROUNDS),
     "A3T, hot": (_a3t, ROUNDS | {"rate": 0.0, "stuck_turns": 0, "composing_temperature": 1.2}),
