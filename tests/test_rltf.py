@@ -74,7 +74,10 @@ def test_second_tries_are_distilled_into_the_prompts_of_first_ones(tmp_path, gue
         begun = AppendContext(playing.policy.tokenizer, 1000)
         begun.begin(second.turns[0].observation)
         plain = begun.prompt()[0]
+        # The prompt with feedback begins with the plain one too, but goes on with the first try.
         assert row.ids[: len(plain)] == plain
+        assert row.sampled.index(True) == len(plain)
+        assert "This try" not in playing.policy.tokenizer.decode(row.ids)
         assert row.advantage is None
         weights = [w for w, sampled in zip(row.imitation or [], row.sampled, strict=True) if sampled]
         assert weights == pytest.approx([0.5 * advantage] * second.sampled_tokens)
