@@ -93,6 +93,7 @@ def test_the_search_weighs_how_many_against_how_pure():
     # 0.6, 0.7, 0.8 and 0.9 tie.
     assert trainer.choose({0.5: cold, 1.0: hot}) == Choice(1.0, 0.8, 0.75, 1.0)
     assert trainer.choose({1.0: hot, 0.5: hot}).temperature == 0.5
+    assert trainer.choose({0.5: hot, 1.0: hot}).temperature == 0.5
     # From 0.4 to 0.9, the error at u is not selected.
     assert trainer.choose({0.5: cold}) == Choice(0.5, 0.7, 0.25, 1.0)
 
