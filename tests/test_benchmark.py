@@ -85,7 +85,7 @@ def test_expert_wins_and_random_does_not(panel, tmp_path):
 
 def contestants_of(tiny) -> list[Contestant]:
     return [
-        Contestant("random", "random"),
+        Contestant("short", "expert", max_turns=7),
         Contestant("votes", "random", agent="best-of-n", tries=3),
         Contestant("thinks again", "random", agent="reflexion", tries=3),
         Contestant("tiny", f"tiny:{tiny}", temperature=1.0, max_tokens=6, max_turns=5),
@@ -109,6 +109,7 @@ def test_the_score_depends_on_neither_batch_nor_workers_nor_parts(panel, tiny, t
         played = [outcomes(tmp_path / name, contestant.name) for name in "abcd"]
         assert len(played[0]) == 12
         assert played[0] == played[1] == played[2] == played[3]
+    assert 0 < plain.scores[0].success < 1  # so that the intervals of its differences are drawn ones
     assert any(attempt for _, attempt, _ in outcomes(tmp_path / "a", "thinks again").values())
     for other in (batched, spread, merged):
         assert without_seconds(other.scores) == without_seconds(plain.scores)
@@ -211,8 +212,11 @@ def test_the_rate_of_failures_is_that_of_the_whole_panel(tmp_path):
     troubled = Panel("t", tuple(PanelItem(ID, f"task-{n}", n, {"trouble": "step"}) for n in range(12)))
     settings = RolloutSettings(retries=0, max_failure_rate=0.4)
     for _ in range(2):  # the second time, all four that are tried again fail again
-        results = benchmark(troubled, [Contestant("expert", "expert")], tmp_path, settings=settings)
-        assert (results.scores[0].episodes, results.scores[0].failures) == (8, 4)
+        pair = [Contestant("expert", "expert"), Contestant("hasty", "expert", max_turns=1)]
+        results = benchmark(troubled, pair, tmp_path, settings=settings)
+        assert [(score.episodes, score.failures) for score in results.scores] == [(8, 4), (12, 0)]
+        # What one side was not judged on is no loss of it.
+        assert (results.comparisons[0].tasks, results.comparisons[0].only_first) == (8, 8)
     strict = RolloutSettings(retries=0, max_failure_rate=0.3)
     with pytest.raises(FailureRateError):
         benchmark(troubled, [Contestant("expert", "expert")], tmp_path, settings=strict)
@@ -273,7 +277,7 @@ def test_a_name_with_nothing_played_is_free(panel, tiny, tmp_path):
 
 
 def test_names_that_begin_alike_keep_their_episodes_apart(panel, tmp_path):
-    pair = [Contestant("a", "expert"), Contestant("a-1", "random")]
+    pair = [Contestant("a", "expert"), Contestant("a-0", "random")]
     first = benchmark(panel, pair, tmp_path)
     assert first.scores[0].success > first.scores[1].success
     again = benchmark(panel, pair, tmp_path)
