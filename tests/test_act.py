@@ -15,6 +15,7 @@ from palaestra.agents.policies.scripted import ByteTokenizer, ScriptedPolicy
 from palaestra.agents.policies.tiny import TinyPolicy
 from palaestra.agents.rollout import Job, RolloutSettings, rollout
 from palaestra.cli.main import parse_config
+from palaestra.envs.guess_number import GuessNumberTasks
 from palaestra.envs.panel import PanelItem
 from palaestra.errors import FailureRateError, OptionError, UnknownNameError
 from palaestra.trainers import act, grpo, sft
@@ -498,13 +499,29 @@ def test_controls_share_the_pairs_and_differ_in_what_is_learnt(tmp_path, guesser
     assert all(pair.right == pair.state.expert for pair in held_out[0])
 
 
-def test_held_out_states_are_of_other_tasks(tmp_path, guesser):
-    lessons = act.Lessons(act_config(tmp_path, guesser, order="act"))
+def test_held_out_states_are_of_other_tasks(tmp_path, monkeypatch, guesser):
+    # Of 20 tasks, 12 are learnt from; some of the 15 that are drawn to be held out are among them.
+    monkeypatch.setattr(GuessNumberTasks, "__len__", lambda self: 20)
+    lessons = act.Lessons(act_config(tmp_path, guesser, order="act", held_out=15))
     learnt = {pair.state.item.task_id for pair in lessons.pairs}
     assert learnt
+    assert len({shown.task_id for shown in lessons.demonstrations}) == 12
+    assert lessons.held_out
     assert not learnt & {pair.state.item.task_id for pair in lessons.held_out}
     there = list(read_episodes(tmp_path / "demonstrations.jsonl"))
     assert len(there) == 12
+
+
+def test_the_examination_shows_every_pair_in_both_orders():
+    def first_of_the_two(view):
+        return view.observation.rpartition(" now, ")[2].partition(" or ")[0]
+
+    pairs = judging.comparisons([state()] * 9, np.random.default_rng(0), per_state=1)
+    config = act.Config("tiny:x", max_new_tokens=40)
+    found = act.examine(pairs, config, ScriptedPolicy(first_of_the_two), RolloutSettings())
+    assert found["judge/accuracy"] == found["judge/position_bias"] == 0.5
+    assert found["judge/accuracy_right_first"] == 1
+    assert found["judge/both_orders"] == found["judge/accuracy_right_second"] == 0
 
 
 def test_rows_of_the_imitating_control_hold_the_right_answer(tmp_path, guesser):
