@@ -120,6 +120,21 @@ def test_the_score_depends_on_neither_batch_nor_workers_nor_parts(panel, tiny, t
     assert (record["shard"], len(record["comparisons"])) == (None, 6)
 
 
+def test_intervals_are_drawn_alike_whenever_a_panel_is_measured(panel, tmp_path, monkeypatch):
+    drawn = []
+    compare = module.compare
+
+    def watched(found, generator):
+        drawn.append(generator.bit_generator.state)
+        return compare(found, generator)
+
+    monkeypatch.setattr(module, "compare", watched)
+    other = make_panel("palaestra/ALFWorld-v0", 12, seed=1, options=SMALL)
+    for number, played in enumerate((panel, panel, other)):
+        benchmark(played, [Contestant("a", "expert")], tmp_path / str(number))
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
 # ---- parts -------------------------------------------------------------------------------------------
 
 
