@@ -26,7 +26,7 @@ GUESS = {
 PLAIN = {"imitate": "none", "tool_reward": "none", "covariance": "none"}
 
 
-def config(policy="tiny:nowhere", out="runs/none", **changes):
+def config(policy="tiny:nowhere", out=Path("runs/none"), **changes):
     settings = {
         **GUESS,
         "iterations": 6,

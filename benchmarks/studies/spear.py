@@ -72,9 +72,9 @@ The clones are weak on purpose, and the budget is short: what is compared is how
 the same actions, not how far it can get. Success while training is measured on training games.
 
 Clip-Cov needs replayed rows that differ in A_tilde. Where every stored row is a success worth 1, they differ
-only by penalties and bonuses, so its published lower bound (2 at rewards of 10) lets it drop nothing; the arms
-here take a hundredth of that. On-policy it drops one token of each micro-batch, which in batches this small is
-more than the published share.
+only by penalties and bonuses, so its published lower bound (2 at rewards of 10) lets it drop nothing; the
+arms here take a hundredth of that. On-policy it drops one token of each micro-batch, which in batches this
+small is more than the published share.
 """
 
 
