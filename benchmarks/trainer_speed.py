@@ -1,4 +1,4 @@
-r"""One GRPO update, ours against TRL's GRPOTrainer: rows a second, peak memory, and the same gradient.
+"""One GRPO update, ours against TRL's GRPOTrainer: tokens a second, peak memory, and the same gradient.
 
     python -m venv TRL && TRL/bin/pip install trl==1.16.0 torch==2.13.0 transformers==5.23.0
     python benchmarks/trainer_speed.py --trl-python TRL/bin/python --smollm2 FOLDER
@@ -13,7 +13,7 @@ the old log-probs come with them, so that it need not compute any.
 
 The rows: ``episodes`` are ALFWorld episodes, eight tries of a task by a noisy expert, in a chat template;
 ``short`` are single-turn answers of 16-128 tokens (random ids) to prompts of 60-120. SmolLM2's folder is
-made by ``palaestra models smollm2 --out FOLDER``; the Llamas of 10 M parameters are made from a configuration.
+made by ``palaestra models smollm2 --out FOLDER``; the Llamas of 10 M parameters are made here.
 """
 
 from __future__ import annotations
@@ -478,8 +478,9 @@ def header() -> None:
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores")
     print(
         "wall and processor seconds of an update: median (least-most) of the rounds after a first one, and\n"
-        "how often they are ours; peak MiB of the process (and what it had before the first update); tokens\n"
-        "that the model reads; the first update's loss, gradient norm and |gradient - ours| / |gradient|"
+        "how often they are ours; tokens of the rows a second, padding never counted; peak MiB of the\n"
+        "process (and what it had before the first update); tokens that the model reads; the first update's\n"
+        "loss, gradient norm and |gradient - ours| / |gradient|"
     )
 
 
@@ -493,7 +494,7 @@ def compare(arguments: argparse.Namespace, model: str, case: str, threads: int, 
     with open(f"{scratch}/log", "w+") as log:
         if not Path(rows).exists():
             subprocess.run([sys.executable, __file__, "--side", "prepare", *options], check=True, stderr=log)
-        described(json.loads(Path(rows).read_text()), model, case, threads)
+        tokens = described(json.loads(Path(rows).read_text()), model, case, threads)
         sides = []
         for side in ["palaestra", *arguments.contestants]:
             python = sys.executable if side == "palaestra" else arguments.trl_python
@@ -507,12 +508,13 @@ def compare(arguments: argparse.Namespace, model: str, case: str, threads: int, 
         for contestant in sides:
             contestant.close()
     for contestant in sides:
-        line(contestant, seen, scratch)
+        line(contestant, seen, scratch, tokens)
     if where:
         explain(where)
 
 
-def described(rows: list[dict[str, Any]], model: str, case: str, threads: int) -> None:
+def described(rows: list[dict[str, Any]], model: str, case: str, threads: int) -> int:
+    """Print what the rows are like and the table's head; return how many tokens they hold."""
     lengths = [len(row["ids"]) for row in rows]
     trained = sum(sum(row["sampled"]) for row in rows)
     prompts = [row["sampled"].index(True) for row in rows]
@@ -522,12 +524,13 @@ def described(rows: list[dict[str, Any]], model: str, case: str, threads: int) -
         f"prompts of {min(prompts)}-{max(prompts)}; load average {os.getloadavg()[0]:.1f}"
     )
     print(
-        f"  {'':<40}{'wall s':>22}{'x':>7}{'cpu s':>9}{'x':>7}{'peak MiB':>15}{'read':>7}{'loss':>11}"
-        f"{'norm':>9}"
+        f"  {'':<40}{'wall s':>22}{'x':>7}{'cpu s':>9}{'x':>7}{'tokens/s':>10}{'peak MiB':>15}"
+        f"{'read':>7}{'loss':>11}{'norm':>9}"
     )
+    return sum(lengths)
 
 
-def line(contestant: Contestant, seen: dict[str, list[dict[str, Any]]], scratch: str) -> None:
+def line(contestant: Contestant, seen: dict[str, list[dict[str, Any]]], scratch: str, tokens: int) -> None:
     """Print a contestant's row of the table."""
     first, *timed = seen[contestant.side]
 
@@ -541,7 +544,8 @@ def line(contestant: Contestant, seen: dict[str, list[dict[str, Any]]], scratch:
     far, _ = difference(f"{scratch}/palaestra", f"{scratch}/{contestant.side}")
     print(
         f"  {CONTESTANTS[contestant.side]:<40}{spread:>22}{wall / median('palaestra', 'wall_s'):>7.2f}"
-        f"{cpu:>9.2f}{cpu / median('palaestra', 'cpu_s'):>7.2f}{memory:>15}{first['read_tokens']:>7.0f}"
+        f"{cpu:>9.2f}{cpu / median('palaestra', 'cpu_s'):>7.2f}{tokens / wall:>10.0f}"
+        f"{memory:>15}{first['read_tokens']:>7.0f}"
         f"{first['loss']:>11.6f}{first['norm']:>9.4f}  gradient off by {far:.0e}; {contestant.versions}"
     )
 
