@@ -259,6 +259,8 @@ STUDY = Study(
     arms=[Arm(name, measured(run)) for name, run in ARMS.items()],
     baseline="IL, as many updates",
     panels={"seen rooms": panel("valid_seen"), "unseen rooms": panel("test")},
+    curves={"success": "tries that name the expert's action"},
+    over="updates",
 )
 
 

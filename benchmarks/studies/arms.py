@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from palaestra.agents.benchmark import Contestant, benchmark
 from palaestra.cli.demo import MAX_NEW_TOKENS, sft_config, unseen_panel
@@ -48,7 +49,9 @@ class Arm:
 
 @dataclass(frozen=True)
 class Study:
-    """What is compared. ``curves`` maps a metric of the runs to what the picture calls it."""
+    """What is compared. ``curves`` maps a metric of the runs to what the picture calls it; they are drawn
+    ``over`` environment steps, or over updates where training takes no steps.
+    """
 
     name: str
     title: str
@@ -59,6 +62,7 @@ class Study:
     panels: Mapping[str, Panel] = field(default_factory=dict)
     contestant: Callable[[Path], Contestant] | None = None
     curves: Mapping[str, str] = field(default_factory=lambda: {"success": "success while training"})
+    over: Literal["environment steps", "updates"] = "environment steps"
 
 
 def start(seed: int, episodes: int = 2000) -> Path:
@@ -205,7 +209,7 @@ def _metrics(run: Path) -> list[dict[str, float]]:
 
 
 def _draw(study: Study, out: Path, seeds: int) -> None:
-    """Draw every curve: the mean over seeds of each arm by environment steps, and the range of its seeds."""
+    """Draw every curve: the mean over seeds of each arm, and the range of its seeds."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -216,7 +220,8 @@ def _draw(study: Study, out: Path, seeds: int) -> None:
     for axis, (metric, label) in zip(axes[:, 0], study.curves.items(), strict=True):
         for arm in study.arms:
             lines = [
-                _line(out / f"seed-{seed}" / arm.name / "measured.json", metric) for seed in range(seeds)
+                _line(out / f"seed-{seed}" / arm.name / "measured.json", metric, study.over)
+                for seed in range(seeds)
             ]
             lines = [line for line in lines if line]
             length = min((len(line) for line in lines), default=0)
@@ -226,19 +231,20 @@ def _draw(study: Study, out: Path, seeds: int) -> None:
             values = [[line[i][1] for line in lines] for i in range(length)]
             axis.plot(steps, [statistics.fmean(column) for column in values], label=arm.name)
             axis.fill_between(steps, [min(v) for v in values], [max(v) for v in values], alpha=0.12)
-        axis.set(xlabel="environment steps", ylabel=label)
+        axis.set(xlabel=study.over, ylabel=label)
         axis.legend(fontsize=8)
         axis.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(PAGES / f"{study.name}.png", dpi=100)
 
 
-def _line(measured: Path, metric: str) -> list[tuple[float, float]]:
-    """Return (environment steps, mean of the last five values) of a run's metric."""
+def _line(measured: Path, metric: str, over: str) -> list[tuple[float, float]]:
+    """Return (environment steps or updates, mean of the last five values) of a run's metric."""
+    place = "step" if over == "updates" else "rollout/environment_steps"
     rows = [
-        (row["rollout/environment_steps"], row[metric])
+        (row[place], row[metric])
         for row in _metrics(Path(json.loads(measured.read_text())["run"]))
-        if row.get(metric) is not None and "rollout/environment_steps" in row
+        if row.get(metric) is not None and place in row
     ]
     return [
         (steps, statistics.fmean(value for _, value in rows[max(0, i - 4) : i + 1]))
