@@ -9,7 +9,9 @@ process of its own with the same number of threads; they take turns, so that a b
 
 Ours is ``Learner.update(rows)``. TRL's is its whole training loop (``GRPOTrainer.train``), from the beginning
 of a step to its end, with only the generation replaced: the rows come ready, padded as TRL pads them, and
-the old log-probs come with them, so that it need not compute any.
+the old log-probs come with them, so that it need not compute any. ``trl`` has TRL's defaults but float32 and
+no gradient checkpointing, its fastest on a CPU; ``--contestants trl trl-checkpointing trl-shipped`` adds its
+defaults in float32 and as they are (bfloat16, whose gradient is another).
 
 The rows: ``episodes`` are ALFWorld episodes, eight tries of a task by a noisy expert, in a chat template;
 ``short`` are single-turn answers of 16-128 tokens (random ids) to prompts of 60-120. SmolLM2's folder is
@@ -446,11 +448,11 @@ def difference(ours: str, theirs: str) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--trl-python", default=sys.executable)
+    parser.add_argument("--trl-python", default=sys.executable, help="a Python that has trl")
     parser.add_argument("--smollm2", help="folder of SmolLM2-135M; its tokenizer encodes the episodes")
     parser.add_argument("--models", nargs="+", default=["smollm2", *LLAMAS])
     parser.add_argument("--cases", nargs="+", default=["episodes", "short"])
-    parser.add_argument("--contestants", nargs="+", default=["trl", "trl-checkpointing"])
+    parser.add_argument("--contestants", nargs="+", default=["trl"], choices=list(CONTESTANTS)[1:])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--groups", type=int, default=1, help="groups of eight tries in an update")
@@ -465,6 +467,8 @@ def main() -> None:
         arguments.threads = arguments.threads[0]
         {"prepare": prepare, "palaestra": run_palaestra}.get(arguments.side, run_trl)(arguments)
         return
+    if not arguments.smollm2:
+        parser.error("--smollm2 FOLDER is needed: its tokenizer encodes the episodes for every model")
     header()
     with tempfile.TemporaryDirectory() as scratch:
         for model in arguments.models:
