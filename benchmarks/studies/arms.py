@@ -115,14 +115,20 @@ def main(study: Study) -> None:
 def _seed(out: Path, names: Sequence[str], seed: int) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for name in names:
+        if _done(out, seed, name).exists():
+            continue
         command = [sys.executable, sys.argv[0], "--out", str(out), "--seed", str(seed), "--arm", name]
         subprocess.run(command, check=True, env=environment)
 
 
+def _done(out: Path, seed: int, arm: str) -> Path:
+    return out / f"seed-{seed}" / arm / "measured.json"
+
+
 def _one(study: Study, arm: Arm, seed: int, out: Path) -> None:
     """Train and measure one arm of one seed; leave its numbers in ``measured.json``."""
-    folder = out / f"seed-{seed}" / arm.name
-    done = folder / "measured.json"
+    done = _done(out, seed, arm.name)
+    folder = done.parent
     if done.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,10 +151,7 @@ def _one(study: Study, arm: Arm, seed: int, out: Path) -> None:
 
 def _collect(study: Study, out: Path, seeds: int) -> dict[str, list[dict[str, float]]]:
     return {
-        arm.name: [
-            json.loads((out / f"seed-{seed}" / arm.name / "measured.json").read_text())
-            for seed in range(seeds)
-        ]
+        arm.name: [json.loads(_done(out, seed, arm.name).read_text()) for seed in range(seeds)]
         for arm in study.arms
     }
 
@@ -200,6 +203,8 @@ def _mean_of(rows: Sequence[Mapping[str, float]], name: str) -> str:
 def _shown(values: Sequence[float], *, signed: bool = False) -> str:
     middle, low, high = interval(values)
     form = "+.1%" if signed else ".1%"
+    if math.isnan(low):
+        return f"{middle:{form}}"
     return f"{middle:{form}} ({low:{form}} to {high:{form}})"
 
 
@@ -219,10 +224,7 @@ def _draw(study: Study, out: Path, seeds: int) -> None:
     figure, axes = pyplot.subplots(*shape, figsize=(8, 4 * shape[0]), squeeze=False)
     for axis, (metric, label) in zip(axes[:, 0], study.curves.items(), strict=True):
         for arm in study.arms:
-            lines = [
-                _line(out / f"seed-{seed}" / arm.name / "measured.json", metric, study.over)
-                for seed in range(seeds)
-            ]
+            lines = [_line(_done(out, seed, arm.name), metric, study.over) for seed in range(seeds)]
             lines = [line for line in lines if line]
             length = min((len(line) for line in lines), default=0)
             if length < 2:
