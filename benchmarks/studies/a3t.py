@@ -110,20 +110,21 @@ games is of one try each.
 
 ## What came out
 
-A3T does not win here, it loses. Imitating one's own successes of as many tries as the actions allow (RFT) gains
-12 points; twice the training adds nothing beyond noise. With composed trajectories in place of some own tries,
-imitation gains 4 points, and with the failures pushed away nothing is left of that: A3T ends where the clone began,
-and the control in which the labels are dealt out anew ends there too. So the sign of a trajectory did not help, it
-only cost.
+A3T does not win here, it loses. Imitating one's own successes, of as many tries as the actions allow (RFT),
+gains 12 points; twice the training adds nothing beyond noise. With composed trajectories in place of some own
+tries imitation gains 4 points, and with failures pushed away nothing is left of that: A3T ends where the
+clone began, and so does the control in which the labels are dealt out anew. The sign of a trajectory did not
+help, it only cost.
 
-Why is not shown by these arms, but the numbers fit this: coverage, which the method is about, is the same with
-and without composing (76 to 78 % in the end, against the paper's 82 to 99 %), because this agent already acts at
-temperature 1 and many own tries reach as far; a composed success holds actions that nobody would take, which are
-imitated too; and there are more failures than successes to push, most of whose tokens are those of good play. The
-paper's model began at 80 % and more, this one at 17 %.
+These arms do not show why, but the numbers fit this: coverage, which composing is for, is the same with and
+without it (76 to 78 % in the end), because this agent already acts at temperature 1 and many own tries reach
+as far; a composed success holds actions that nobody would take, which are imitated too; and most tokens of a
+failure are those of good play, which are pushed away with it. The paper's model began at 86 %, this one at
+17 %.
 
-One setting of A3T was measured: R_f = -1, K > 1, a floor of 4 nats, 5 epochs. With other epochs and one seed on
-valid_unseen it had come out ahead of RFT by 5 points, within the noise of 200 games; that did not hold up.
+One setting of A3T was measured: R_f = -1, K > 1, a floor of 4 nats, 5 epochs. While settings were chosen,
+with one seed and more epochs, A3T had come out 5 points ahead of RFT, within the noise of 200 games; that did
+not hold up.
 """
 
 
