@@ -260,7 +260,7 @@ FINDINGS = f"""
   in both orders. An answer may name neither candidate, so chance is half of those that name one.
 * A failed action is one that was admissible earlier in the episode and no longer is; it takes the place of
   the policy's third action or a later one.
-* Advantages are not divided by the standard deviation, though the paper does so: with a policy as weak as this one,
+* Advantages are not divided by the standard deviation, though the paper does so: with so weak a policy
   the reward of 0.1 for any admissible action then outweighs that for the right one.
 * There is no chain of thought in a model of 0.6 million parameters. The question is whether learning to tell
   actions apart helps to act, not whether reflection emerges.
