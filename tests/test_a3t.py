@@ -1,12 +1,12 @@
 """A3T: Eq. 2 as it is learnt, K = 1 against K = 3, what rounds keep and cover, reasons, resuming."""
 
-import json
 import re
 from dataclasses import replace
 
 import pytest
 import torch
 from doors import ID
+from training_runs import metrics
 
 from palaestra.agents.actre import compose_unsolved
 from palaestra.agents.episode import Episode, Turn, read_episodes
@@ -213,11 +213,6 @@ def config(out, policy, **changes):
         **changes,
     }
     return a3t.Config(out=out, policy=f"tiny:{policy}", **settings)
-
-
-def metrics(run):
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in row.items() if not name.endswith("_s")} for row in rows]
 
 
 def weights(folder):

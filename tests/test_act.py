@@ -2,11 +2,11 @@
 
 import contextlib
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 import torch
+from training_runs import metrics, same_weights, weights
 
 from palaestra.agents.context import AppendContext, WindowContext, reencode
 from palaestra.agents.episode import Episode, Turn, read_episodes, sequences
@@ -371,21 +371,6 @@ def act_config(out, policy, **changes):
         **changes,
     }
     return act.Config(out=out, policy=f"tiny:{policy}", **settings)
-
-
-def weights(run):
-    return TinyPolicy.load(run / "policy").model.state_dict()
-
-
-def same_weights(first, second):
-    one, other = weights(first), weights(second)
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-def metrics(run):
-    """All metrics but times, which end in ``_s``."""
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in row.items() if not name.endswith("_s")} for row in rows]
 
 
 @contextlib.contextmanager

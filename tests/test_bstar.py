@@ -1,10 +1,9 @@
 """B-STaR: the balance score by hand, what is selected, what the search chooses, resuming."""
 
-import json
-
 import pytest
 import torch
 from doors import ID
+from training_runs import metrics
 
 from palaestra.agents.episode import Episode, Turn
 from palaestra.agents.policies.tiny import TinyPolicy
@@ -147,11 +146,6 @@ def config(out, policy, **changes):
         **changes,
     }
     return bstar.Config(out=out, policy=f"tiny:{policy}", **settings)
-
-
-def metrics(run):
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in row.items() if not name.endswith("_s")} for row in rows]
 
 
 def weights(folder):

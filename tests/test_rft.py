@@ -1,6 +1,5 @@
 """Rejection sampling: what of a trajectory is imitated and how much, the store, rounds, budgets, resuming."""
 
-import json
 import math
 from dataclasses import replace
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from doors import ID
+from training_runs import metrics
 
 from palaestra.agents.episode import Episode, Turn, read_episodes, sequences
 from palaestra.agents.policies.tiny import TinyPolicy
@@ -207,11 +207,6 @@ def weights(folder):
 
 def same(first, second):
     return all(torch.equal(value, second[name]) for name, value in first.items())
-
-
-def metrics(run):
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in row.items() if not name.endswith("_s")} for row in rows]
 
 
 def stop_in_round(monkeypatch, kind, number):

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_sft_grpo import GUESS, metrics, same_weights, sft_config, stopped_after
+from test_sft_grpo import GUESS, sft_config
+from training_runs import metrics, same_weights, stopped_after
 
 from palaestra.agents.context import AppendContext
 from palaestra.agents.episode import Episode, read_episodes, sequences

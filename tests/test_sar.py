@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_sft_grpo import GUESS, metrics, same_weights, sft_config, stopped_after
+from test_sft_grpo import GUESS, sft_config
+from training_runs import metrics, same_weights, stopped_after
 
 from palaestra.agents.episode import read_episodes
 from palaestra.agents.policies.tiny import TinyPolicy, train_tokenizer

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from test_sft_grpo import GUESS, metrics, same_weights, sft_config, stopped_after
+from test_sft_grpo import GUESS, sft_config
+from training_runs import metrics, same_weights, stopped_after
 
 from palaestra.agents.episode import Episode, Turn, read_episodes, sequences
 from palaestra.errors import PalaestraError

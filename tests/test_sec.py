@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_sft_grpo import SMALL, metrics, same_weights, sft_config, stopped_after
+from test_sft_grpo import SMALL, sft_config
+from training_runs import metrics, same_weights, stopped_after
 
 from palaestra.agents.episode import Episode
 from palaestra.agents.policies.tiny import TinyPolicy

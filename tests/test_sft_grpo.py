@@ -1,11 +1,10 @@
 """SFT and GRPO end to end on a very small model: they learn, resume exactly, and refuse idle options."""
 
-import contextlib
-import json
 from dataclasses import replace
 
 import pytest
 import torch
+from training_runs import metrics, same_weights, stopped_after, weights
 
 from palaestra.agents.episode import read_episodes
 from palaestra.agents.policies import load_policy
@@ -55,38 +54,6 @@ def guesser(tmp_path_factory):
     out = tmp_path_factory.mktemp("guesser")
     sft.train(sft_config(out, episodes=100, epochs=4))
     return out / "policy"
-
-
-def weights(run):
-    return TinyPolicy.load(run / "policy").model.state_dict()
-
-
-def same_weights(first, second):
-    one, other = weights(first), weights(second)
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-def metrics(run):
-    """All metrics but times, which end in ``_s``."""
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in row.items() if not name.endswith("_s")} for row in rows]
-
-
-@contextlib.contextmanager
-def stopped_after(monkeypatch, owner, method, calls):
-    """Stop as if Ctrl-C was pressed in call ``calls`` + 1 of a method."""
-    original, done = getattr(owner, method), []
-
-    def stopping(self, argument):
-        if len(done) == calls:
-            raise KeyboardInterrupt
-        done.append(1)
-        return original(self, argument)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, method, stopping)
-        with pytest.raises(KeyboardInterrupt):
-            yield
 
 
 # ---- supervised fine-tuning ----------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """SPEAR: its formulas by hand-made numbers, its switches, exact resume, and one run from end to end."""
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from training_runs import metrics, same_weights
 
 from palaestra.agents.episode import Episode, Turn
 from palaestra.agents.policies.tiny import TinyPolicy
@@ -82,20 +82,6 @@ def episode(actions, reward=0.0, group="g", valid=True):
 def row(advantage, group="g"):
     values = [0.0, *advantage]
     return Row([0, *[3] * len(advantage)], [False] + [True] * len(advantage), values, values, group=group)
-
-
-def metrics(run):
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if not name.endswith("_s")} for line in lines]
-
-
-def weights(run):
-    return TinyPolicy.load(run / "policy").model.state_dict()
-
-
-def same_weights(one, other):
-    one, other = weights(one), weights(other)
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 # ---- schedules and the bonus ---------------------------------------------------------------------

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from training_runs import weights
 
-from palaestra.agents.policies.tiny import TinyPolicy
 from palaestra.cli import train
 from palaestra.cli.main import main
 
@@ -39,10 +39,6 @@ def place(tmp_path, monkeypatch):
         (tmp_path / name).write_text(code)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def weights(run):
-    return TinyPolicy.load(run / "policy").model.state_dict()
 
 
 def with_option(arguments, name, value):
