@@ -65,6 +65,15 @@ def test_metrics_are_on_the_disk_as_soon_as_they_are_logged(tmp_path):
         assert metrics(tmp_path) == [{"step": 1, "loss": 2.5, "success": None}]
 
 
+def test_a_run_killed_before_its_first_checkpoint_logs_everything_anew(tmp_path):
+    with opened(tmp_path) as run:
+        run.log(0, {"success": 0.5})
+        run.log(1, {"loss": 1.0})
+    with opened(tmp_path) as run:
+        run.log(0, {"success": 0.5})
+    assert metrics(tmp_path) == [{"step": 0, "success": 0.5}]
+
+
 def test_tensorboard_holds_the_same_numbers(tmp_path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     begin(tmp_path, steps=3, saved_at={2})

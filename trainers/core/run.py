@@ -123,15 +123,18 @@ class Run:
         self.close()
 
     def _drop_what_came_later(self) -> None:
-        """Forget what the interrupted run logged after its last checkpoint: those steps come again."""
+        """Forget what the interrupted run logged after its last checkpoint: those steps come again, and
+        without a checkpoint all of them, the evaluation before the first included.
+        """
+        last = self.step if self.resumed else -1
         for file in (self.directory / "episodes").glob("step-*.jsonl"):
-            if int(file.stem.removeprefix("step-")) > self.step:
+            if int(file.stem.removeprefix("step-")) > last:
                 file.unlink()
         path = self.directory / "metrics.jsonl"
         if not path.exists():
             return
         lines = path.read_bytes().splitlines(keepends=True)
-        kept = [line for line in lines if _step_of(line) <= self.step]
+        kept = [line for line in lines if _step_of(line) <= last]
         if kept != lines:
             _write_whole(path, b"".join(kept))
 
