@@ -223,16 +223,19 @@ def _draw(study: Study, out: Path, seeds: int) -> None:
     shape = (len(study.curves), 1)
     figure, axes = pyplot.subplots(*shape, figsize=(8, 4 * shape[0]), squeeze=False)
     for axis, (metric, label) in zip(axes[:, 0], study.curves.items(), strict=True):
-        for arm in study.arms:
+        for number, arm in enumerate(study.arms):
             lines = [_line(_done(out, seed, arm.name), metric, study.over) for seed in range(seeds)]
             lines = [line for line in lines if line]
             length = min((len(line) for line in lines), default=0)
             if length < 2:
                 continue
+            colour = f"C{number}"  # of the arm, in all pictures
             steps = [statistics.fmean(line[i][0] for line in lines) for i in range(length)]
             values = [[line[i][1] for line in lines] for i in range(length)]
-            axis.plot(steps, [statistics.fmean(column) for column in values], label=arm.name)
-            axis.fill_between(steps, [min(v) for v in values], [max(v) for v in values], alpha=0.12)
+            axis.plot(steps, [statistics.fmean(column) for column in values], label=arm.name, color=colour)
+            axis.fill_between(
+                steps, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.12
+            )
         axis.set(xlabel=study.over, ylabel=label)
         axis.legend(fontsize=8)
         axis.grid(alpha=0.3)

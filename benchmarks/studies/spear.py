@@ -12,7 +12,9 @@ one thing from another arm each:
 * "schedule and median": with the cosine warm-up, and advantages over the running median;
 * "schedule, median, Clip-Cov": with tokens dropped in both steps;
 * "SPEAR": with the falling bonus for acting, which is all of SPEAR;
-* "SPEAR, constant bonus": the bonus stays.
+* "SPEAR, constant bonus": the bonus stays;
+* "GRPO without std" and "SPEAR without std": both with advantages that are not divided by the group's
+  standard deviation, as in the paper's own runs.
 
 Rewards are 1 for a success. Settings were chosen on split valid_unseen, with seed 0 alone.
 """
@@ -52,6 +54,10 @@ def recipes(schedule: int, replay_rows: int) -> dict[str, dict[str, object]]:
         "schedule, median, Clip-Cov": clipped,
         "SPEAR": clipped | {"tool_reward": "cosine", "tool_decay": schedule},
         "SPEAR, constant bonus": clipped | {"tool_reward": "constant"},
+        # As published: over the spread of a group that failed, a bonus is as large as a success.
+        "GRPO without std": plain | {"normalise_std": False},
+        "SPEAR without std": clipped
+        | {"tool_reward": "cosine", "tool_decay": schedule, "normalise_std": False},
     }
 
 
