@@ -256,7 +256,8 @@ def test_with_gigpo_storage_follows_the_advantage_with_its_step_part(guesser):
     episodes = [episode(["1", "2"], 1.0), episode(["3"], 0.0)]
     episodes[0].turns[1].reward = 1.0
     episodes[0].turns[1].observation = "alone"
-    plain, gigpo = make_trainer(guesser), make_trainer(guesser, gigpo_omega=3.0)
+    plain = make_trainer(guesser, normalise_std=True)
+    gigpo = make_trainer(guesser, normalise_std=True, gigpo_omega=3.0)
     plain.credit(1, episodes)
     rows, _ = gigpo.credit(1, episodes)
     # Seen twice: the first turn's return 0.95 against the other's 0, so the step part adds to turn 1 alone.
@@ -270,14 +271,20 @@ def test_with_gigpo_storage_follows_the_advantage_with_its_step_part(guesser):
 
 
 def test_bounds_follow_the_scale_of_the_reward_where_advantages_do():
-    standard = config()
+    standard = config(normalise_std=True)
     assert spear.covariance_bounds(standard, replayed=False) == (1.0, 5.0)
     assert spear.covariance_bounds(standard, replayed=True) == pytest.approx((0.2, 6.0))
     mean_only = config(normalise_std=False, reward_scale=5.0)
     assert spear.covariance_bounds(mean_only, replayed=False) == pytest.approx((0.5, 2.5))
     assert spear.covariance_bounds(mean_only, replayed=True) == pytest.approx((1.0, 30.0))
-    assert spear.covariance_bounds(config(recalibrate=False), replayed=True) == (2.0, 60.0)
-    assert spear.covariance_bounds(config(imitate="present"), replayed=True) == (2.0, 60.0)
+    assert spear.covariance_bounds(config(normalise_std=True, recalibrate=False), replayed=True) == (
+        2.0,
+        60.0,
+    )
+    assert spear.covariance_bounds(config(normalise_std=True, imitate="present"), replayed=True) == (
+        2.0,
+        60.0,
+    )
 
 
 def surrogate(settings, *, weight=1.0, replayed=True):

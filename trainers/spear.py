@@ -70,6 +70,9 @@ class Config(grpo.Config):
 
     out: Path = Path("runs/spear")
     """The run directory. The trained policy is left in its folder `policy`."""
+    normalise_std: bool = False
+    """Divide advantages by the group's standard deviation; in a group whose tries all failed, the bonus alone
+    then counts as much as a success elsewhere (see docs/studies/spear_guess.md)."""
 
     imitate: Literal["earlier", "present", "none"] = "earlier"
     """Which good rows are learnt from once more: those of earlier iterations, those of the present one (a
@@ -183,7 +186,6 @@ PRESETS: dict[str, dict[str, object]] = {
         "max_new_tokens": 512,
         "max_context_tokens": 2560,
         "baseline": "steps",
-        "normalise_std": False,
         "dynamic_filter": False,
         "invalid_action_penalty": 0.01,
         "imitation_warmup": 200,
@@ -205,7 +207,6 @@ PRESETS: dict[str, dict[str, object]] = {
     # What Dr.BoT changes, beside GiGPO or not; the sizes stay what they are. The divisor is our choice.
     "dr-bot": {
         "clip_high": 0.28,
-        "normalise_std": False,
         "dynamic_filter": False,
         "aggregation": "constant",
         "constant_tokens": 512,

@@ -42,6 +42,7 @@ REPLAY_ROWS = 8
 def recipes(schedule: int, replay_rows: int) -> dict[str, dict[str, object]]:
     """Return by name what each arm changes, with schedules of so many iterations."""
     plain: dict[str, object] = {"imitate": "none", "tool_reward": "none", "covariance": "none"}
+    plain |= {"normalise_std": True}
     full = {"imitation_warmup": 0, "replay_rows": replay_rows}
     scheduled = plain | {"imitate": "earlier", "imitation_warmup": schedule, "replay_rows": replay_rows}
     # The published lower bound of replay, 2, is never reached where successes are all worth the same.
