@@ -14,7 +14,7 @@ one thing from another arm each:
 * "SPEAR": with the falling bonus for acting, which is all of SPEAR;
 * "SPEAR, constant bonus": the bonus stays;
 * "GRPO without std" and "SPEAR without std": both with advantages that are not divided by the group's
-  standard deviation, as in the paper's own runs.
+  standard deviation, as Dr.BoT, the paper's base, has it.
 
 Rewards are 1 for a success. Settings were chosen on split valid_unseen, with seed 0 alone.
 """
@@ -55,7 +55,7 @@ def recipes(schedule: int, replay_rows: int) -> dict[str, dict[str, object]]:
         "schedule, median, Clip-Cov": clipped,
         "SPEAR": clipped | {"tool_reward": "cosine", "tool_decay": schedule},
         "SPEAR, constant bonus": clipped | {"tool_reward": "constant"},
-        # As published: over the spread of a group that failed, a bonus is as large as a success.
+        # As in Dr.BoT: over the spread of a group that failed, a bonus is as large as a success.
         "GRPO without std": plain | {"normalise_std": False},
         "SPEAR without std": clipped
         | {"tool_reward": "cosine", "tool_decay": schedule, "normalise_std": False},
