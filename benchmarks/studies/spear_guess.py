@@ -51,8 +51,8 @@ What SPEAR's bonus does depends on one switch. Over the group's standard deviati
 policy, falling or constant alike (10.7 points below GRPO): where all tries of a group failed, the bonus is
 all that differs, and divided by its own spread it counts as much as a success does elsewhere. Within a dozen
 iterations the policy guesses at random (4 to 5 nats a token), as long as it may. Without the division, as
-Dr.BoT, the paper's base, has it, SPEAR ends 9.9 points (1.1 to 18.7) above GRPO without it, which is below what plain
-self-imitation gains here. This pair of arms was added after the others had been seen, to test that
+Dr.BoT, the paper's base, has it, SPEAR ends 9.9 points (1.1 to 18.7) above GRPO without it, which is below
+what plain self-imitation gains here. This pair of arms was added after the others had been seen, to test that
 explanation; SPEAR's default was then changed to go without.
 
 One setting of each arm was measured, with schedules as long as the run; the paper's runs are longer.
