@@ -47,8 +47,8 @@ can only win where one temperature is far better than another. Published rounds 
 All three relatives end above RFT in the mean, B-STaR by most: 6.2 points with an interval of 0.2 to 12.1 over
 four seeds, three comparisons and no correction for them. It also needs the fewest optimiser steps and covers
 the fewest training tasks, since half of its actions go into the search. What it shares with online RFT, going
-on from the last round, gains 3.7 points there; that choosing the temperature adds to this is not shown (its two
-means differ by 2.4 points). It chose 0.85 to 0.93, where all others sample at 1.
+on from the last round, gains 3.7 points there; that choosing the temperature adds to this is not shown (its
+two means differ by 2.4 points). It chose 0.85 to 0.93 in the mean, where all others sample at 1.
 """
 
 
