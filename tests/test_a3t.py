@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from doors import ID
-from training_runs import metrics
+from training_runs import SHAPE, cloned, metrics, same, weights_in
 
 from palaestra.agents.actre import compose_unsolved
 from palaestra.agents.episode import Episode, Turn, read_episodes
@@ -15,11 +15,9 @@ from palaestra.agents.policies.tiny import TinyPolicy
 from palaestra.agents.rollout import Job
 from palaestra.envs.panel import make_panel
 from palaestra.errors import OptionError
-from palaestra.trainers import a3t, rft, sft
+from palaestra.trainers import a3t, rft
 from palaestra.trainers.core.learner import Learner, LearnerConfig
 from palaestra.trainers.core.trajectories import TrajectoryStore, mean_over_trajectories, trajectory_rows
-
-SHAPE = {"width": 32, "layers": 1, "heads": 2, "vocab_size": 300}
 
 
 def trajectory(*ids, success=True, key="task", composed=False):
@@ -180,24 +178,7 @@ def test_own_trajectories_are_kept_and_composed_ones_if_they_succeed():
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     """A policy that finds two of four colours and never tries the other two."""
-    out = tmp_path_factory.mktemp("clone")
-    sft.train(
-        sft.Config(
-            env=ID,
-            options=("expert_of=2",),
-            out=out,
-            **SHAPE,
-            episodes=40,
-            keep_failures=True,
-            noise=0.3,
-            epochs=20,
-            batch_tokens=200,
-            learning_rate=1e-2,
-            warmup_steps=2,
-            max_context_tokens=200,
-        )
-    )
-    return out / "policy"
+    return cloned(tmp_path_factory.mktemp("clone"), ID, expert_of=2, epochs=20)
 
 
 def config(out, policy, **changes):
@@ -213,14 +194,6 @@ def config(out, policy, **changes):
         **changes,
     }
     return a3t.Config(out=out, policy=f"tiny:{policy}", **settings)
-
-
-def weights(folder):
-    return TinyPolicy.load(folder).model.state_dict()
-
-
-def same(first, second):
-    return all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 def test_composing_covers_and_teaches_what_the_policy_never_does(tmp_path, clone):
@@ -273,8 +246,8 @@ def test_without_composing_nor_failures_it_is_rft(tmp_path, clone):
     theirs = rft.train(
         rft.Config(**{name: getattr(settings, name) for name in names if name != "out"}, out=tmp_path / "rft")
     )
-    assert same(weights(ours / "policy"), weights(theirs / "policy"))
-    assert not same(weights(ours / "policy"), weights(clone))
+    assert same(weights_in(ours / "policy"), weights_in(theirs / "policy"))
+    assert not same(weights_in(ours / "policy"), weights_in(clone))
 
 
 @pytest.mark.parametrize(
@@ -297,7 +270,7 @@ def test_interrupted_and_resumed_equals_the_uninterrupted_run(tmp_path, monkeypa
             a3t.train(config(tmp_path / "broken", clone, **changes))
     broken = a3t.train(config(tmp_path / "broken", clone, **changes))
     assert metrics(straight) == metrics(broken)
-    assert same(weights(straight / "policy"), weights(broken / "policy"))
+    assert same(weights_in(straight / "policy"), weights_in(broken / "policy"))
 
 
 def test_a_round_takes_no_more_actions_than_it_may(tmp_path, clone):

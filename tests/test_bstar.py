@@ -1,18 +1,15 @@
 """B-STaR: the balance score by hand, what is selected, what the search chooses, resuming."""
 
 import pytest
-import torch
 from doors import ID
-from training_runs import metrics
+from training_runs import cloned, metrics, same, weights_in
 
 from palaestra.agents.episode import Episode, Turn
 from palaestra.agents.policies.tiny import TinyPolicy
 from palaestra.errors import OptionError
-from palaestra.trainers import bstar, sft
+from palaestra.trainers import bstar
 from palaestra.trainers.bstar import Choice, Ranked, balance_score, smallest_cap
 from palaestra.trainers.core.trajectories import TrajectoryStore
-
-SHAPE = {"width": 32, "layers": 1, "heads": 2, "vocab_size": 300}
 
 
 def tried(key, actions, reward):
@@ -108,24 +105,7 @@ def test_thresholds_span_minus_1_to_1():
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     """A policy that opens doors in the right form, the right one now and then."""
-    out = tmp_path_factory.mktemp("clone")
-    sft.train(
-        sft.Config(
-            env=ID,
-            options=("expert_of=4",),
-            out=out,
-            **SHAPE,
-            episodes=40,
-            keep_failures=True,
-            noise=0.3,
-            epochs=8,
-            batch_tokens=200,
-            learning_rate=1e-2,
-            warmup_steps=2,
-            max_context_tokens=200,
-        )
-    )
-    return out / "policy"
+    return cloned(tmp_path_factory.mktemp("clone"), ID, expert_of=4, epochs=8)
 
 
 def config(out, policy, **changes):
@@ -148,14 +128,6 @@ def config(out, policy, **changes):
     return bstar.Config(out=out, policy=f"tiny:{policy}", **settings)
 
 
-def weights(folder):
-    return TinyPolicy.load(folder).model.state_dict()
-
-
-def same(first, second):
-    return all(torch.equal(value, second[name]) for name, value in first.items())
-
-
 def test_interrupted_and_resumed_equals_the_uninterrupted_run(tmp_path, monkeypatch, clone):
     straight = bstar.train(config(tmp_path / "straight", clone))
     original = bstar.BStar.iterate
@@ -172,8 +144,8 @@ def test_interrupted_and_resumed_equals_the_uninterrupted_run(tmp_path, monkeypa
             bstar.train(config(tmp_path / "broken", clone))
     broken = bstar.train(config(tmp_path / "broken", clone))
     assert metrics(straight) == metrics(broken)
-    assert same(weights(straight / "policy"), weights(broken / "policy"))
-    assert not same(weights(straight / "policy"), weights(clone))
+    assert same(weights_in(straight / "policy"), weights_in(broken / "policy"))
+    assert not same(weights_in(straight / "policy"), weights_in(clone))
 
 
 def test_it_improves_the_policy_and_says_what_it_chose(tmp_path, clone):

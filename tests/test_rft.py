@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from doors import ID
-from training_runs import metrics
+from training_runs import SHAPE, cloned, metrics, same, weights_in
 
 from palaestra.agents.episode import Episode, Turn, read_episodes, sequences
 from palaestra.agents.policies.tiny import TinyPolicy
 from palaestra.agents.rounds import actions_of, affordable
 from palaestra.errors import DataError, OptionError
-from palaestra.trainers import rft, sft
+from palaestra.trainers import rft
 from palaestra.trainers.core import losses
 from palaestra.trainers.core.batch import Row
 from palaestra.trainers.core.learner import Learner, LearnerConfig
@@ -25,8 +25,6 @@ from palaestra.trainers.core.trajectories import (
     mean_over_trajectories,
     trajectory_rows,
 )
-
-SHAPE = {"width": 32, "layers": 1, "heads": 2, "vocab_size": 300}
 
 
 def turn(prompt, completion, kept=0, action="go", **tags):
@@ -165,24 +163,7 @@ def test_what_is_affordable():
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     """A policy that opens doors in the right form, the right one now and then."""
-    out = tmp_path_factory.mktemp("clone")
-    sft.train(
-        sft.Config(
-            env=ID,
-            options=("expert_of=4",),
-            out=out,
-            **SHAPE,
-            episodes=40,
-            keep_failures=True,
-            noise=0.3,
-            epochs=8,
-            batch_tokens=200,
-            learning_rate=1e-2,
-            warmup_steps=2,
-            max_context_tokens=200,
-        )
-    )
-    return out / "policy"
+    return cloned(tmp_path_factory.mktemp("clone"), ID, expert_of=4, epochs=8)
 
 
 def config(out, policy, **changes):
@@ -199,14 +180,6 @@ def config(out, policy, **changes):
         **changes,
     }
     return rft.Config(out=out, policy=f"tiny:{policy}", **settings)
-
-
-def weights(folder):
-    return TinyPolicy.load(folder).model.state_dict()
-
-
-def same(first, second):
-    return all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 def stop_in_round(monkeypatch, kind, number):
@@ -237,8 +210,8 @@ def test_interrupted_and_resumed_equals_the_uninterrupted_run(tmp_path, monkeypa
             rft.train(config(tmp_path / "broken", clone, **changes))
     broken = rft.train(config(tmp_path / "broken", clone, **changes))
     assert metrics(straight) == metrics(broken)
-    assert same(weights(straight / "policy"), weights(broken / "policy"))
-    assert not same(weights(straight / "policy"), weights(clone))
+    assert same(weights_in(straight / "policy"), weights_in(broken / "policy"))
+    assert not same(weights_in(straight / "policy"), weights_in(clone))
 
 
 def test_a_resumed_run_needs_its_store(tmp_path, clone):
@@ -306,7 +279,7 @@ def test_a_round_begins_from_the_start_or_from_the_last_one(tmp_path, clone):
             for value in trainer.policy.model.parameters():
                 value.add_(1.0)
         trainer.begin_training(8)
-        assert same(weights(clone), trainer.policy.model.state_dict()) == restart
+        assert same(weights_in(clone), trainer.policy.model.state_dict()) == restart
         assert trainer.learner.config.decay_steps == 4
         assert trainer.learner.steps == 0
 
@@ -363,7 +336,7 @@ def test_a_round_without_a_success_leaves_the_weights(tmp_path, clone):
     run = rft.train(config(tmp_path, clone, iterations=1, options=("max_steps=1",), max_new_tokens=1))
     (row,) = metrics(run)
     assert row["round/kept"] == row["learner/steps"] == 0
-    assert same(weights(run / "policy"), weights(clone))
+    assert same(weights_in(run / "policy"), weights_in(clone))
 
 
 @pytest.mark.parametrize(

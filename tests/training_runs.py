@@ -7,11 +7,45 @@ import pytest
 import torch
 
 from palaestra.agents.policies.tiny import TinyPolicy
+from palaestra.trainers import sft
+
+SHAPE = {"width": 32, "layers": 1, "heads": 2, "vocab_size": 300}
+
+
+def cloned(out, env, *, expert_of, epochs):
+    """A very small clone of the expert of doors (tests/doors.py) that knows only some of the colours."""
+    sft.train(
+        sft.Config(
+            env=env,
+            options=(f"expert_of={expert_of}",),
+            out=out,
+            **SHAPE,
+            episodes=40,
+            keep_failures=True,
+            noise=0.3,
+            epochs=epochs,
+            batch_tokens=200,
+            learning_rate=1e-2,
+            warmup_steps=2,
+            max_context_tokens=200,
+        )
+    )
+    return out / "policy"
+
+
+def weights_in(folder):
+    """The weights of the policy in a folder."""
+    return TinyPolicy.load(folder).model.state_dict()
 
 
 def weights(run):
     """The weights of the policy that a run left."""
-    return TinyPolicy.load(run / "policy").model.state_dict()
+    return weights_in(run / "policy")
+
+
+def same(first, second):
+    """Whether all of the first weights are among the second, to the last bit."""
+    return all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 def same_weights(first, second):

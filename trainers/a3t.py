@@ -86,7 +86,7 @@ class Config(RoundsConfig):
         if self.least_successes > self.trajectories_per_task:
             raise OptionError(
                 f"trajectories_per_task={self.trajectories_per_task} bounds the successes in a batch, so "
-                f" least_successes={self.least_successes} cannot be kept"
+                f"least_successes={self.least_successes} cannot be kept"
             )
         if not self.failure_reward:
             idle = ("least_successes", "negative_floor_nats")
