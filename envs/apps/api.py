@@ -181,9 +181,7 @@ class Api:
         bound = {}
         for name, parameter in known.items():
             if name not in given:
-                bound[name] = (
-                    list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
-                )
+                bound[name] = parameter.default
                 continue
             try:
                 bound[name] = parameter.kind.convert(given[name])

@@ -57,7 +57,7 @@ class Catalogue:
         return [one for one in self.apis.values() if one.app.name == app]
 
     def in_seed_order(self) -> list[App]:
-        """Return the apps, each behind those whose rows its seed reads. Raises ``OptionError`` for a circle."""
+        """Return the apps, each behind those whose rows its seed reads. Raises ``OptionError``."""
         done: dict[str, App] = {}
         waiting = dict(self.apps)
         while waiting:

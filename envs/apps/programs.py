@@ -95,9 +95,10 @@ def _plain_cells(gold: Callable[..., None]) -> tuple[str, ...]:
     """Return the body as cells, calls of skills replaced by what they do. Parameters are free names."""
     function = _function(gold)
     names = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
-    cells: list[list[ast.stmt]] = []
-    for paragraph in _paragraphs(gold, function.body):
-        cells.append([plain for statement in paragraph for plain in _inlined(statement, names)])
+    cells = [
+        [plain for statement in paragraph for plain in _inlined(statement, names)]
+        for paragraph in _paragraphs(gold, function.body)
+    ]
     texts = tuple("\n".join(ast.unparse(ast.fix_missing_locations(one)) for one in cell) for cell in cells)
     if not texts[-1].rpartition("\n")[2].startswith(COMPLETE):
         raise ContractError(f"the gold program {gold.__module__} must end with {COMPLETE}...)")

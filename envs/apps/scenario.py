@@ -26,7 +26,7 @@ NO_ANSWER = object()
 
 
 class Draft(Database):
-    """A fresh world while a task is prepared in it: its database, its ``life``, and a random ``generator``."""
+    """A fresh world while a task is prepared in it: its database, its ``life``, a random ``generator``."""
 
     def __init__(self, world: World, life: Life, generator: np.random.Generator) -> None:
         super().__init__(world.connection)

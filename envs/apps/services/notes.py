@@ -131,7 +131,7 @@ NOTES = App(
 
 @api(NOTES, "POST")
 def create_note(
-    call: Call, title: str, body: str = "", tags: list[str] = (), folder_id: int | None = None
+    call: Call, title: str, body: str = "", tags: list[str] | None = None, folder_id: int | None = None
 ) -> Json:
     """Create a note.
 
@@ -152,7 +152,7 @@ def create_note(
         folder_id=folder_id,
         title=_title(title),
         body=body,
-        tags=_tags(tags),
+        tags=_tags(tags or []),
         created_at=call.now,
         updated_at=call.now,
     )
@@ -197,7 +197,8 @@ def search_notes(
     Returns:
         A list of {note_id, folder_id, title, tags, pinned, archived, updated_at}, without the texts.
     """
-    conditions, values = ["person_id = ?"], [call.person_id]
+    conditions = ["person_id = ?"]
+    values: list[Json] = [call.person_id]
     if query:
         conditions.append("(instr(lower(title), ?) OR instr(lower(body), ?))")
         values += [query.lower(), query.lower()]
