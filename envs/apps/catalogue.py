@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +17,7 @@ from palaestra.envs.apps import scenarios, services
 from palaestra.envs.apps.accounts import account_apis
 from palaestra.envs.apps.api import Api, App
 from palaestra.envs.apps.scenario import Scenario
+from palaestra.envs.apps.values import Json
 from palaestra.errors import OptionError
 
 
@@ -47,6 +48,11 @@ class Catalogue:
             if one.app.name not in apps:
                 raise OptionError(f"the API {name} belongs to an app that no module holds")
             assert one.parameters is not None  # reads the documentation, which must be whole
+
+    @cached_property
+    def schemas(self) -> list[Json]:
+        """All APIs as functions for models that call tools."""
+        return [one.schema() for one in self.apis.values()]
 
     def of_split(self, split: str) -> list[Scenario]:
         """Return the scenarios of a split."""

@@ -147,14 +147,17 @@ class World:
 
     def __init__(self, catalogue: Catalogue, image: bytes, most_calls: int = 5000) -> None:
         self.catalogue, self.most_calls = catalogue, most_calls
-        # Calls come from whichever thread steps the environment, one at a time.
-        self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        self.restore(image)
+        self.connection = _opened(image)
+        self._read_clock()
 
     def restore(self, image: bytes) -> None:
         """Begin again from an image."""
-        self.connection.deserialize(image)
-        self.connection.execute("PRAGMA foreign_keys = OFF")
+        # A connection whose kept statements saw the old database can crash in the new one.
+        self.connection.close()
+        self.connection = _opened(image)
+        self._read_clock()
+
+    def _read_clock(self) -> None:
         now, self.calls = self.connection.execute("SELECT now, calls FROM world_clock").fetchone()
         self._now = datetime.datetime.fromisoformat(now)
 
@@ -232,6 +235,13 @@ class World:
         if app not in self.catalogue.apps:
             return nearest(app, self.catalogue.apps)
         return nearest(name, (known for known in self.catalogue.apis if known.startswith(f"{app}.")))
+
+
+def _opened(image: bytes) -> sqlite3.Connection:
+    # Calls come from whichever thread steps the environment, one at a time.
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.deserialize(image)
+    return connection
 
 
 @lru_cache(maxsize=64)

@@ -38,6 +38,18 @@ def main(data: str, channel: socket.socket) -> None:
     Interpreter(channel, json.loads(data)["tools"]).serve()
 
 
+class Toolbox(types.SimpleNamespace):
+    """Tools whose names begin alike: a wrong name is answered with the nearest ones."""
+
+    def __getattr__(self, name: str) -> Any:
+        import difflib  # rarely needed, and not free to import
+
+        known = [one for one in vars(self) if not one.startswith("_")]
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+        raise AttributeError(f"no tool {name!r} here; {hint}")
+
+
 class Interpreter:
     """The namespace of a session and the loop that runs cells in it."""
 
@@ -111,9 +123,9 @@ class Interpreter:
         *parents, own = name.split(".")
         holder: Any = None
         for parent in parents:
-            known = self.namespace.get(parent) if holder is None else getattr(holder, parent, None)
+            known = self.namespace.get(parent) if holder is None else vars(holder).get(parent)
             if known is None:
-                known = types.SimpleNamespace()
+                known = Toolbox()
                 self._put(holder, parent, known)
             holder = known
         self._put(holder, own, self._tool(name))
