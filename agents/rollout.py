@@ -196,6 +196,7 @@ class Actor:
             self._generated = ([], self._row_tokens, Completion([], [], "stop"))
         self._close_turn(action, float(reward), valid=valid, tags=tags or {})
         self.observation, self.info = observation, info
+        self._keep_metrics()
         self.episode.final_observation = observation
         self.done = terminated or truncated
         if self.done:
@@ -206,13 +207,28 @@ class Actor:
 
     async def begin(self) -> None:
         """Reset the environment to the job's task. Called by the engine."""
-        self.observation, self.info = await self._stage.reset(self.job.item)
+        if self._stage.siblings:
+            self.episode.tags["siblings"] = True
+        try:
+            self.observation, self.info = await self._stage.reset(self.job.item)
+        finally:
+            # Also where the reset failed: a scenario with an episode that nobody judged is not solved yet.
+            self.episode.scenario = self._stage.scenario(self.job.item)
         self.episode.goal = str(self.info.get("goal", ""))
-        self.episode.scenario = self._stage.scenario
+        self._keep_metrics()
 
     def end(self) -> None:
         """Keep a generation that no step followed. Called by the engine."""
         self._close_turn("", 0.0, valid=True, tags={"no_action": True})
+
+    def _keep_metrics(self) -> None:
+        """Keep the environment's metrics in the episode; each step's replace those before it."""
+        if not (metrics := self.info.get("metrics")):
+            return
+        kept = {str(name): float(value) for name, value in metrics.items()}
+        if unfit := [name for name, value in kept.items() if not math.isfinite(value)]:
+            raise InfrastructureError(f"{self.job.item.env_id}: the metric {unfit[0]!r} must be finite")
+        self.episode.tags["metrics"] = kept
 
     async def _complete(
         self, ids: Sequence[int], session: str, sampling: Sampling | None, observation: str

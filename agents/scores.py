@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from palaestra.agents.episode import Episode
 from palaestra.agents.spending import spending
+
+Name = TypeVar("Name", bound=Hashable)
 
 SOLVED = "solved"
 
@@ -21,8 +23,10 @@ class Score:
     ``steps``, ``tokens``, ``prompt_tokens`` and ``seconds`` are means over the judged episodes, ``cost`` is
     the sum of what a server charged for them (see ``Spending``); nan where it is unknown, or where the policy
     reads no tokens. ``endings`` counts how episodes ended, ``within`` is the success within 1, 2, ... tries
-    of an agent that is told whether it succeeded. Episodes that failed for reasons of infrastructure are
-    counted in ``failures`` and ``failure_kinds``, and nowhere else.
+    of an agent that is told whether it succeeded. ``metrics`` are means of what environments measured, each
+    over the judged episodes that have it. ``scenario_goal`` is the share of ``scenarios`` of which all played
+    tasks were solved, with its Wilson interval (see ``scenario_goals``). Episodes that failed for reasons of
+    infrastructure are counted in ``failures`` and ``failure_kinds``, and nowhere else.
     """
 
     name: str
@@ -41,6 +45,10 @@ class Score:
     endings: dict[str, int] = field(default_factory=dict)
     failure_kinds: dict[str, int] = field(default_factory=dict)
     within: tuple[float, ...] = ()
+    metrics: dict[str, float] = field(default_factory=dict)
+    scenario_goal: float = math.nan
+    scenario_goal_interval: tuple[float, float] = (0.0, 1.0)
+    scenarios: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
 
 
@@ -54,6 +62,7 @@ def score(name: str, episodes: Iterable[Episode], settings: Mapping[str, Any] | 
     counts = [] if settings.get("policy") in ("random", "expert") else costs
     wins = sum(episode.success for episode in judged)
     several = len({episode.env_id for episode in episodes}) > 1
+    goals = scenario_goals(episodes)
     return Score(
         name=name,
         success=_mean(episode.success for episode in judged),
@@ -71,6 +80,10 @@ def score(name: str, episodes: Iterable[Episode], settings: Mapping[str, Any] | 
         endings=_counted(ending(episode) for episode in judged),
         failure_kinds=_counted(str(e.tags.get("failure_kind", "unknown")) for e in failed),
         within=_within(judged, settings),
+        metrics=mean_metrics(episode.tags.get("metrics") for episode in judged),
+        scenario_goal=_mean(goals.values()),
+        scenario_goal_interval=wilson_interval(sum(goals.values()), len(goals)),
+        scenarios=len(goals),
         settings=settings,
     )
 
@@ -90,6 +103,37 @@ def ending(episode: Episode) -> str:
         return "step limit"
     missed = next((check for check, passed in episode.checks.items() if not passed), None)
     return f"check missed: {missed}" if missed else "ended unsolved"
+
+
+def scenario_goals(episodes: Iterable[Episode]) -> dict[tuple[str, str], bool]:
+    """Return for each (environment id, scenario) whether all episodes of it were solved.
+
+    Only for environments whose tasks are siblings within a scenario (``TextEnv.siblings``), of which the
+    rollout gives each episode the tag ``siblings``. An episode that failed leaves its scenario out where all
+    others were solved: nobody knows. One that failed before its task was known belongs to no scenario.
+    """
+    return solved_groups(
+        ((episode.env_id, episode.scenario), None if episode.failed else episode.success)
+        for episode in episodes
+        if episode.tags.get("siblings") and not (episode.failed and not episode.scenario)
+    )
+
+
+def solved_groups(outcomes: Iterable[tuple[Name, bool | None]]) -> dict[Name, bool]:
+    """Return for each name whether all its outcomes are True; without a False, one None leaves it out."""
+    groups: dict[Name, set[bool | None]] = defaultdict(set)
+    for name, outcome in outcomes:
+        groups[name].add(outcome)
+    return {name: found == {True} for name, found in groups.items() if False in found or None not in found}
+
+
+def mean_metrics(found: Iterable[Mapping[str, float] | None]) -> dict[str, float]:
+    """Return the mean of each metric over those that have it, in the order in which they first come."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for metrics in found:
+        for name, value in (metrics or {}).items():
+            values[name].append(value)
+    return {name: _mean(numbers) for name, numbers in values.items()}
 
 
 def wilson_interval(wins: int, tries: int) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
+import gymnasium
 from gymnasium.envs.registration import load_env_creator
 
 from palaestra.agents.policies.core import View
@@ -40,7 +41,9 @@ class Stage:
 
     def __init__(self, item: PanelItem, deadline_s: float) -> None:
         self.key = _key(item)
-        self.waits = _step_kind(item.env_id) == "io"
+        kind = _kind(item.env_id)
+        self.waits = getattr(kind, "step_kind", "compute") == "io"
+        self.siblings = bool(getattr(kind, "siblings", False))
         self._env_id = item.env_id
         self._options = item.options
         self._deadline_s = deadline_s
@@ -58,10 +61,15 @@ class Stage:
         """Take one action. Raises ``InfrastructureError`` when the environment fails, or is too slow."""
         return await self._call(self._made.step, action)
 
-    @property
-    def scenario(self) -> str:
-        """The scenario of the present task."""
-        return self._made.task.scenario
+    def scenario(self, item: PanelItem) -> str:
+        """Return the scenario of the item's task, or "" before a reset (even a failed one) came to it."""
+        if self._env is None:
+            return ""
+        try:
+            task = self._env.task
+        except gymnasium.error.ResetNeeded:
+            return ""
+        return task.scenario if task.id == item.task_id else ""
 
     def view(self, observation: str, info: Mapping[str, Any]) -> View:
         """Return what a policy that reads no tokens may look at."""
@@ -190,7 +198,7 @@ def _key(item: PanelItem) -> str:
     return f"{item.env_id} {json.dumps(dict(item.options), sort_keys=True, default=repr)}"
 
 
-def _step_kind(env_id: str) -> str:
+def _kind(env_id: str) -> object:
+    """Return what makes the environment: a class, unless somebody registered a function."""
     entry_point = spec(env_id).entry_point
-    creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
-    return getattr(creator, "step_kind", "compute")
+    return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point

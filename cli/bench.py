@@ -135,26 +135,30 @@ def table(results: Results) -> Table:
     if shard is not None:
         tasks = f"part {shard.number} of {shard.of}: {len(results.items)} of {tasks}"
     shown = Table(title=f"{panel.name} ({tasks}, digest {panel.digest})")
-    priced = any(score.cost > 0 for score in results.scores)
-    names = ["contestant", "success", "95 % interval", "steps", "tokens", "seconds", "failures"]
-    for name in [*names, "cost"] if priced else names:
+    lines = [_cells(score, results.scores) for score in results.scores]
+    for name, _ in lines[0]:
         shown.add_column(name, justify="left" if name == "contestant" else "right", overflow="fold")
-    for score in results.scores:
-        cells = _cells(score)
-        shown.add_row(*cells, *([_number(score.cost, ".4f")] if priced else []))
+    for line in lines:
+        shown.add_row(*(cell for _, cell in line))
     return shown
 
 
-def _cells(score: Score) -> list[str]:
+def _cells(score: Score, scores: Sequence[Score]) -> list[tuple[str, str]]:
+    """Return a contestant's cells with their headings; some are there only if any of ``scores`` has them."""
     low, high = score.interval
+    goals = [("SGC", _number(score.scenario_goal, ".1%")), ("scenarios", str(score.scenarios))]
+    names = dict.fromkeys(name for one in scores for name in one.metrics)
     return [
-        score.name,
-        _number(score.success, ".1%"),
-        f"{low:.1%} to {high:.1%}",
-        _number(score.steps, ".1f"),
-        _number(score.tokens, ".0f"),
-        _number(score.seconds, ".2f"),
-        str(score.failures),
+        ("contestant", score.name),
+        ("success", _number(score.success, ".1%")),
+        ("95 % interval", f"{low:.1%} to {high:.1%}"),
+        *(goals if any(one.scenarios for one in scores) else []),
+        ("steps", _number(score.steps, ".1f")),
+        *((name.replace("_", " "), _number(score.metrics.get(name, math.nan), ".1f")) for name in names),
+        ("tokens", _number(score.tokens, ".0f")),
+        ("seconds", _number(score.seconds, ".2f")),
+        ("failures", str(score.failures)),
+        *([("cost", _number(score.cost, ".4f"))] if any(one.cost > 0 for one in scores) else []),
     ]
 
 

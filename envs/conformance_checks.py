@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import gymnasium
@@ -140,6 +140,17 @@ def _info_problem(env: TextEnv, record: Record) -> str | None:
     listed = info.get("admissible_actions", [])
     if not (isinstance(listed, list) and all(isinstance(action, str) for action in listed)):
         return f"info['admissible_actions'] is {shorten(listed)!r}, not a list of strings"
+    if type(env).siblings and not env.task.scenario:
+        return f"siblings is True, but the task {env.task.id!r} has no scenario"
+    return _metrics_problem(info.get("metrics", {}))
+
+
+def _metrics_problem(metrics: object) -> str | None:
+    if not isinstance(metrics, Mapping):
+        return f"info['metrics'] is {shorten(metrics)!r}, not a mapping"
+    for name, value in metrics.items():
+        if not (isinstance(name, str) and isinstance(value, int | float) and math.isfinite(value)):
+            return f"info['metrics'] has {shorten(name)!r}: {shorten(value)!r}, no name with a finite number"
     return None
 
 
@@ -356,7 +367,8 @@ CONTRACT_CHECKS = (
     Check(
         "info",
         info_keys,
-        "Every info holds task_id (str), goal (str) and success (bool, True only at the end).",
+        "Every info holds task_id (str), goal (str) and success (bool, True only at the end). Metrics, where "
+        "there are any, are finite numbers, and a task of siblings has a scenario.",
         "Add to info by overriding _info; do not override reset or step, nor remove keys in a wrapper.",
     ),
     Check(

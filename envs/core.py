@@ -132,13 +132,18 @@ class TextEnv(gymnasium.Env[str, str]):
 
     ``step`` pays 0 until the episode ends, then the verdict's reward. ``terminated`` means that the task
     ended, ``truncated`` that ``max_steps`` did; never both. ``info`` always holds ``task_id``, ``goal``,
-    ``success`` and ``steps``, and what ``_info`` adds (``admissible_actions``, ``tools``, ``metrics``).
+    ``success`` and ``steps``, and what ``_info`` adds: ``admissible_actions``, ``tools``, or ``metrics``, a
+    mapping from names to finite numbers, of which the last of an episode are kept with it.
+
+    ``siblings`` is True where the tasks of one ``scenario`` are siblings (the same task with other details),
+    so that solving a scenario means solving all of them.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 4}  # noqa: RUF012
     step_kind: ClassVar[Literal["compute", "io"]] = "compute"
     splits: ClassVar[tuple[str, ...]] = ("train", "valid", "test")
     has_expert: ClassVar[bool] = False
+    siblings: ClassVar[bool] = False
 
     def __init__(
         self, tasks: TaskSet, *, max_steps: int, render_mode: str | None = None, **unknown: Any

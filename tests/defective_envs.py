@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import dataclasses
 import json
 import os
 import random
@@ -229,6 +230,18 @@ class NoGoalEnv(SpoilsEndEnv):
     def spoil(self, observation, reward, terminated, truncated, info):
         del info["goal"]
         return observation, reward, terminated, truncated, info
+
+
+class InfiniteMetricEnv(GuessNumberEnv):
+    def _info(self):
+        return {**super()._info(), "metrics": {"speed": float("inf")}}
+
+
+class SiblingsOfNobodyEnv(GuessNumberEnv):
+    siblings = True
+
+    def _begin(self, task):
+        return super()._begin(dataclasses.replace(task, scenario=""))
 
 
 class GoesOnEnv(GuessNumberEnv):

@@ -15,6 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from sibling_env import ID as SIBLINGS
 from troubled_env import ID, TroubledEnv
 
 from palaestra.agents import benchmark as module
@@ -22,6 +24,7 @@ from palaestra.agents.benchmark import Shard, benchmark
 from palaestra.agents.contestants import Contestant
 from palaestra.agents.episode import read_episodes
 from palaestra.agents.rollout import RolloutSettings
+from palaestra.cli.bench import table
 from palaestra.cli.main import main
 from palaestra.envs.panel import Panel, PanelItem, make_panel
 from palaestra.errors import CheckpointError, DataError, FailureRateError, OptionError, UnknownNameError
@@ -208,6 +211,29 @@ def test_one_contestant_more_plays_alone(panel, tmp_path, monkeypatch):
     assert loaded == ["random"]
     assert [score.episodes for score in both.scores] == [12, 12]
     assert both.comparisons[0].difference == both.scores[0].success - both.scores[1].success
+
+
+def test_scenarios_and_metrics_of_an_environment_with_siblings(tmp_path, capsys):
+    options = {"hard": "mail_2", "broken": "note_3"}
+    panel = make_panel(SIBLINGS, 9, options=options)
+    lenient = RolloutSettings(max_failure_rate=0.5, retries=0)
+    results = benchmark(panel, [Contestant("expert", "expert")], tmp_path, settings=lenient)
+    [one] = results.scores
+    # Of pay all are solved, of mail not, of note two and the third failed; so one of two, and 7 of 8 tasks.
+    assert (one.scenario_goal, one.scenarios, one.success, one.failures) == (0.5, 2, 0.875, 1)
+    assert one.scenario_goal_interval == pytest.approx((0.09453, 0.90547), abs=1e-5)
+    # Seven said "word" and one "enough"; what was paid is known of the three of pay.
+    assert one.metrics == {"calls": (7 * 4 + 6) / 8, "paid": 2.0}
+    [row] = json.loads((tmp_path / "results.json").read_text())["contestants"]
+    assert (row["scenario_goal"], row["scenarios"], row["metrics"]) == (0.5, 2, one.metrics)
+    console = Console(width=200)
+    console.print(table(results))
+    assert "SGC" in (shown := capsys.readouterr().out)
+    assert "50.0%" in shown
+    assert " 4.2 " in shown
+    # What cannot be reset cannot be judged by the next run either.
+    again = benchmark(panel, [Contestant("expert", "expert")], tmp_path, settings=lenient)
+    assert (again.scores[0].scenario_goal, again.scores[0].scenarios) == (0.5, 2)
 
 
 def test_failed_episodes_are_played_again_and_judged_once(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from palaestra.agents.benchmark import Results, Shard
 from palaestra.agents.comparison import compare_pair
 from palaestra.agents.episode import Episode, Turn
-from palaestra.agents.scores import ending, score, wilson_interval
+from palaestra.agents.scores import ending, scenario_goals, score, wilson_interval
 from palaestra.agents.spending import spending, spent
 from palaestra.cli.bench import by_environment, differences, shown_pairs, table
 from palaestra.envs.panel import Panel, PanelItem
@@ -102,6 +102,86 @@ def test_endings(made, expected):
 def test_steps_are_actions_also_empty_ones_and_not_questions_beside():
     turns = [turn(), turn(aside=True, no_action=True), Turn("o", [], 0, [1], [0.0], "")]
     assert score("a", [episode(turns=turns)]).steps == 2
+
+
+# ---- scenarios and metrics -----------------------------------------------------------------------------
+
+
+def siblings(outcomes: dict[str, str], **fields) -> list[Episode]:
+    """Episodes of sibling tasks: for each scenario its outcomes, s solved, u unsolved, f failed."""
+    return [
+        episode(sign == "s", "failed" if sign == "f" else "terminated", scenario=name, **fields)
+        for name, signs in outcomes.items()
+        for sign in signs
+    ]
+
+
+TOLD = {"tags": {"siblings": True}}
+
+
+def test_a_scenario_is_solved_when_all_its_tasks_are():
+    # Solved are a and e; b and c have a task that was judged unsolved; of d and g nobody knows.
+    outcomes = {"a": "sss", "b": "ssu", "c": "fus", "d": "ssf", "e": "s", "g": "ff"}
+    found = score("x", siblings(outcomes, **TOLD))
+    assert (found.scenario_goal, found.scenarios) == (0.5, 4)
+    # Wilson's interval of 2 in 4.
+    assert found.scenario_goal_interval == pytest.approx((0.15004, 0.84996), abs=1e-5)
+    # Success is that of tasks: 9 of the 11 that were judged.
+    assert (found.success, found.episodes, found.failures) == (9 / 11, 11, 4)
+
+
+def test_scenarios_of_several_environments_are_not_one():
+    played = [
+        *siblings({"s": "ss", "t": "su"}, env_id="p/A-v0", **TOLD),
+        *siblings({"s": "uu", "t": "ss"}, env_id="p/B-v0", **TOLD),
+        *siblings({"s": "u", "v": "u"}, env_id="p/C-v0"),  # the tasks of this one are no siblings
+    ]
+    assert scenario_goals(played) == {
+        ("p/A-v0", "s"): True,
+        ("p/A-v0", "t"): False,
+        ("p/B-v0", "s"): False,
+        ("p/B-v0", "t"): True,
+    }
+    found = score("x", played)
+    assert (found.scenario_goal, found.scenarios) == (0.5, 4)
+
+
+def test_a_failure_before_the_task_was_known_belongs_to_no_scenario():
+    assert scenario_goals(siblings({"a": "ss", "": "f"}, **TOLD)) == {("e/E-v0", "a"): True}
+
+
+def test_without_siblings_there_is_no_scenario_goal():
+    found = score("x", siblings({"a": "ss"}))
+    assert math.isnan(found.scenario_goal)
+    assert (found.scenario_goal_interval, found.scenarios) == ((0.0, 1.0), 0)
+    shown = printed(table(results()))
+    assert "SGC" not in shown
+    assert "scenarios" not in shown
+
+
+def test_metrics_are_means_over_the_judged_episodes_that_have_them():
+    played = [
+        episode(tags={"metrics": {"calls": 3, "paid": 1.5}}),
+        episode(tags={"metrics": {"calls": 6}}),
+        episode(),
+        episode(False, "failed", tags={"metrics": {"calls": 100, "lost": 1}}),
+    ]
+    assert score("x", played).metrics == {"calls": 4.5, "paid": 1.5}
+    assert score("x", [episode()]).metrics == {}
+
+
+def test_a_table_has_columns_for_scenarios_and_metrics_where_anybody_has_them():
+    told = {"tags": {"siblings": True, "metrics": {"api_calls": 7}}}
+    able = score("able", siblings({"a": "ss", "b": "ss", "c": "su"}, **told), {"policy": "x"})
+    other = score("other", [episode(True)], {"policy": "x"})
+    panel = Panel("mixed", (PanelItem("p/A-v0", "t", 0),))
+    lines = printed(table(Results(panel, (able, other)))).splitlines()
+    rows = [[cell.strip() for cell in line.replace("┃", "│").split("│")] for line in lines]
+    [names] = [row for row in rows if "contestant" in row]
+    cells = {row[1]: dict(zip(names, row, strict=True)) for row in rows if len(row) == len(names)}
+    shown = {name: [row[key] for key in ("SGC", "scenarios", "api calls")] for name, row in cells.items()}
+    assert shown["able"] == ["66.7%", "3", "7.0"]
+    assert shown["other"] == ["-", "0", "-"]
 
 
 # ---- what it cost ------------------------------------------------------------------------------------

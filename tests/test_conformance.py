@@ -29,6 +29,8 @@ DEFECTS = [
     ("CrashesEnv", "episodes", "RuntimeError: planted (line"),
     ("LeavesEnv", "episodes", "SystemExit: 3"),
     ("NoGoalEnv", "info", "info has no 'goal'"),
+    ("InfiniteMetricEnv", "info", "has 'speed': inf"),
+    ("SiblingsOfNobodyEnv", "info", "has no scenario"),
     ("NotANumberEnv", "rewards", "paid nan"),
     ("PaysEarlyEnv", "rewards", "although the episode goes on"),
     ("BothFlagsEnv", "flags", "both terminated and truncated"),

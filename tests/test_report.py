@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 from report_pages import HOSTILE, Page, browse, make_episode, needs_browser, shown, write_episodes
+from sibling_env import ID as SIBLINGS
 
 from palaestra.agents.benchmark import benchmark
 from palaestra.agents.comparison import compare
 from palaestra.agents.contestants import Contestant, contestant_from
 from palaestra.agents.episode import Episode, Turn
+from palaestra.agents.rollout import RolloutSettings
 from palaestra.agents.scores import score
 from palaestra.cli.report.content import content
 from palaestra.cli.report.episodes import Place, choose_tasks, counting, pack, places
+from palaestra.cli.report.reading import finite
 from palaestra.cli.report.results import contestant_word
 from palaestra.cli.view import write_report
 from palaestra.envs.panel import make_panel
@@ -83,6 +86,35 @@ def test_a_page_has_the_numbers_of_a_benchmark_that_was_played(tmp_path: Path) -
     (pair,) = data["comparisons"]
     assert pair["difference"] == results.comparisons[0].difference
     assert [task["key"] for task in data["tasks"]] == [item.key for item in panel.items]
+
+
+def test_a_page_has_scenarios_and_metrics(tmp_path: Path) -> None:
+    options = {"hard": "mail_2", "broken": "note_3"}
+    panel = make_panel(SIBLINGS, 9, options=options)
+    lenient = RolloutSettings(max_failure_rate=0.5, retries=0)
+    [measured] = benchmark(panel, [Contestant("right", "expert")], tmp_path, settings=lenient).scores
+    keys = ("scenario_goal", "scenario_goal_interval", "scenarios", "metrics")
+    expected = {key: finite(asdict(measured)[key]) for key in keys}
+    # One of two scenarios, since the third had a failure; metrics of the 8 that were judged.
+    assert (expected["scenario_goal"], expected["scenarios"]) == (0.5, 2)
+    assert expected["metrics"] == {"calls": 4.25, "paid": 2.0}
+    [row] = content(tmp_path, 100)["contestants"]
+    assert {key: row[key] for key in keys} == expected
+    # The same from its episodes alone.
+    (tmp_path / "results.json").unlink()
+    [row] = content(tmp_path, 100)["contestants"]
+    assert {key: finite(row[key]) for key in keys} == expected
+
+
+@needs_browser
+def test_a_browser_shows_scenarios_and_metrics(tmp_path: Path) -> None:
+    panel = make_panel(SIBLINGS, 9, options={"hard": "mail_2+note_1"})
+    benchmark(panel, [Contestant("right", "expert"), Contestant("luck", "random")], tmp_path)
+    seen = browse(write_report(tmp_path), tmp_path)
+    for words in ("SGC", "33.3 %", "calls", "paid", "SGC is the share of scenarios"):
+        assert words in seen, seen
+    for wrong in ("NaN", "undefined", "null", "[object", "Infinity"):
+        assert wrong not in seen, seen
 
 
 def test_scripted_policies_have_no_tokens(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sibling_env import ID as SIBLINGS
 from troubled_env import ID, WAITING_ID, TroubledEnv, TroubledWaitingEnv
 
 from palaestra.agents.context import ContextFull, reencode
@@ -74,6 +75,54 @@ class Recorder:
 
     def forget(self, session):
         self.forgotten.append(session)
+
+
+# ---- what an environment measured ----------------------------------------------------------------------
+
+
+def siblings(*tasks, **options):
+    return [Job(PanelItem(SIBLINGS, task, 0, options)) for task in tasks]
+
+
+def test_metrics_and_siblings_are_tags_of_the_episode():
+    paid, mailed = rollout(siblings("pay_1", "mail_1"), react(), ExpertPolicy())
+    assert paid.tags == {"siblings": True, "metrics": {"calls": 4.0, "paid": 2.0}}
+    assert mailed.tags == {"siblings": True, "metrics": {"calls": 4.0}}
+    assert rollout(jobs(1), react(), ExpertPolicy())[0].tags == {}
+
+
+def test_metrics_are_those_of_the_last_step_that_was_taken():
+    async def twice(actor):
+        await actor.step("ab")
+        await actor.step("abc")
+
+    async def never(actor):
+        assert actor.info["metrics"] == {"calls": 0.0}
+
+    for agent, calls in ((twice, 5.0), (never, 0.0)):
+        [episode] = rollout(siblings("note_2"), agent, ExpertPolicy())
+        assert (episode.outcome, episode.tags["metrics"]) == ("truncated", {"calls": calls})
+
+
+def test_a_metric_that_is_no_finite_number_is_a_failure():
+    [episode] = rollout(siblings("note_1", metric=float("nan")), react(), ExpertPolicy(), settings(retries=0))
+    assert episode.failed
+    assert "test/Siblings-v0: the metric 'calls' must be finite" in episode.failure
+
+
+def test_an_episode_that_could_not_begin_knows_its_scenario():
+    played = rollout(
+        siblings("pay_1", "mail_2", "pay_2", broken="mail_2"),
+        react(),
+        ExpertPolicy(),
+        settings(concurrency=1, retries=0),
+    )
+    assert [(episode.failed, episode.scenario) for episode in played] == [
+        (False, "pay"),
+        (True, "mail"),
+        (False, "pay"),
+    ]
+    assert all(episode.tags["siblings"] for episode in played)
 
 
 # ---- what an episode holds -----------------------------------------------------------------------------

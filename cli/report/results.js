@@ -2,6 +2,7 @@
 
 const COLUMNS = [
   ["reward", "reward", "mean reward of an episode"],
+  ["scenario_goal", "SGC", "scenario goal completion: share of scenarios of which all tasks were solved"],
   ["steps", "steps", "mean number of actions in an episode"],
   ["tokens", "tokens", "mean number of tokens sampled in an episode, with those of earlier tries"],
   ["prompt_tokens", "prompt tokens", "mean number of prompt tokens sent in an episode; a prompt that grows is sent anew every turn"],
@@ -9,6 +10,18 @@ const COLUMNS = [
   ["cost", "cost", "sum over all episodes, in the currency of the server's prices"],
   ["failures", "failures", "episodes that failed for reasons of the machine"],
 ];
+
+// What environments measured: a column for each name.
+function metricColumns() {
+  const names = [...new Set(data.contestants.flatMap((row) => Object.keys(row.metrics || {})))];
+  for (const row of data.contestants) for (const name of names) row[`metric ${name}`] = (row.metrics || {})[name];
+  return names.map((name) => [`metric ${name}`, name.replaceAll("_", " "), "mean over an episode, measured by the environment"]);
+}
+
+function allColumns() {
+  const place = COLUMNS.findIndex(([key]) => key === "steps") + 1;
+  return [...COLUMNS.slice(0, place), ...metricColumns(), ...COLUMNS.slice(place)];
+}
 
 // A rate as a bar, its 95 % interval as whiskers; lighter parts of the bar are the later tries.
 function bar(row, height = 16) {
@@ -71,7 +84,7 @@ function about(row) {
 
 function showResults() {
   if (!data.contestants.length) return;
-  const shown = COLUMNS.filter(([key]) => key === "failures" || data.contestants.some((row) => known(row[key])));
+  const shown = allColumns().filter(([key]) => key === "failures" || data.contestants.some((row) => known(row[key])));
   const sorts = [["order", "as given"], ["name", "contestant"], ["success", "success"], ...shown];
   const state = { key: "order", down: true };
   const body = element("tbody"), heads = new Map();
@@ -104,7 +117,14 @@ function showResults() {
 
 function resultLine(row, shown) {
   return element("tr", {}, element("td", { class: "name" }, breakable(row.name), about(row)), element("td", { class: "wide" }, rate(row)),
-    shown.map(([key, words]) => element("td", { class: `number${key === "failures" && row[key] ? " warned" : ""}`, "data-label": words }, inColumn(row[key], key))));
+    shown.map(([key, words]) => element("td", { class: `number${key === "failures" && row[key] ? " warned" : ""}`, "data-label": words }, key === "scenario_goal" ? scenarioGoal(row) : inColumn(row[key], key))));
+}
+
+function scenarioGoal(row) {
+  if (!known(row.scenario_goal)) return "–";
+  const [low, high] = row.scenario_goal_interval;
+  const told = `of ${counted(row.scenarios, "scenario")}, 95 % interval ${percent(low)} to ${percent(high)}`;
+  return element("span", { "data-tip": told }, percent(row.scenario_goal));
 }
 
 // As many decimals as the largest number of the column needs, so that they line up.
@@ -118,6 +138,7 @@ function inColumn(value, key) {
 function resultNote(shown) {
   const listed = data.rows.length === data.total_episodes ? counted(data.total_episodes, "episode") : `the ${grouped(data.rows.length)} listed of ${counted(data.total_episodes, "episode")}`;
   const words = [data.measured ? "" : `Computed from ${listed}. `, "Numbers are means over an episode", shown.some(([key]) => key === "cost") ? ", the cost is the sum" : "", ". A failure is of the machine, not of the agent, and counts in no rate."];
+  if (shown.some(([key]) => key === "scenario_goal")) words.push(" SGC is the share of scenarios of which all tasks were solved.");
   if (data.contestants.some((row) => (row.within || []).length > 1)) words.push(" Where a contestant is told whether it succeeded and may try again, success counts all its tries: compare it with others that may.");
   return words.join("");
 }

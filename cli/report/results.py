@@ -14,7 +14,7 @@ import numpy as np
 from palaestra.agents.comparison import compare
 from palaestra.agents.contestants import Contestant
 from palaestra.agents.policies.smollm2 import default_folder
-from palaestra.agents.scores import SOLVED, wilson_interval
+from palaestra.agents.scores import SOLVED, mean_metrics, solved_groups, wilson_interval
 from palaestra.cli.report.reading import Record, finite, read_json
 from palaestra.cli.report.turns import SCRIPTED
 from palaestra.envs.panel import Panel
@@ -137,6 +137,22 @@ def _contestant(name: str, group: list[Record], tasks: Sequence[Record]) -> Reco
         "by_env": _rates(judged, [task["env"] for task in tasks]),
         "endings": count_endings(judged),
         "failure_kinds": count_failures(group),
+        "metrics": mean_metrics(row.get("metrics") for row in judged),
+        **_scenario_goal(group, tasks),
+    }
+
+
+def _scenario_goal(group: Sequence[Record], tasks: Sequence[Record]) -> Record:
+    """Return the rate of solved scenarios as ``scores.scenario_goals`` has it, from rows of a page."""
+    goals = solved_groups(
+        ((task["env"], task["scenario"]), None if row["outcome"] == "failed" else row["success"])
+        for row, task in ((row, tasks[row["task"]]) for row in group if row.get("siblings"))
+        if task["scenario"] or row["outcome"] != "failed"
+    )
+    return {
+        "scenario_goal": sum(goals.values()) / len(goals) if goals else None,
+        "scenario_goal_interval": wilson_interval(sum(goals.values()), len(goals)),
+        "scenarios": len(goals),
     }
 
 

@@ -46,6 +46,8 @@ def episode_row(episode: Episode, source: str) -> Record:
         "prompted": spent.prompt_tokens if read else None,
         "cost": finite(spent.cost),
         "attempt": episode.attempt,
+        # Not in every row, since most environments have neither.
+        **{key: finite(episode.tags[key]) for key in ("siblings", "metrics") if key in episode.tags},
     }
     if episode.failed:
         kind = str(episode.tags.get("failure_kind", "unknown"))
