@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,7 +22,13 @@ from palaestra.envs.apps.world import Database, World
 Item = TypeVar("Item")
 
 SPLITS = ("train", "dev", "test_normal", "test_challenge")
-NO_ANSWER = object()
+
+
+class _NoAnswer(Enum):
+    NO_ANSWER = "the task asks no question"
+
+
+NO_ANSWER = _NoAnswer.NO_ANSWER
 """The task asks no question."""
 
 

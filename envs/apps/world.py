@@ -269,21 +269,23 @@ def base_image(catalogue: Catalogue, number: int) -> bytes:
 def _fill_core(database: Database, life: Life, catalogue: Catalogue) -> None:
     database.insert("world_clock", now=life.now.isoformat(timespec="seconds"), calls=0)
     database.insert_all("world_people", [person.row() for person in life.people])
-    generator = life.generator("accounts")
-    rows = [
-        {
-            "app": app.name,
-            "person_id": person.id,
-            "password": password(generator),
-            "created_at": (
-                life.now - datetime.timedelta(days=int(generator.integers(300, 2000)))
-            ).isoformat(),
-        }
-        for app in catalogue.apps.values()
-        if app.accounts
-        for person in life.people
-    ]
-    database.insert_all("world_accounts", rows)
+    for app in catalogue.apps.values():
+        if app.accounts:
+            # Of its own for each app: another app must not change the passwords of this one.
+            generator = life.generator(f"accounts of {app.name}")
+            database.insert_all(
+                "world_accounts", [_account(app.name, person.id, life, generator) for person in life.people]
+            )
+
+
+def _account(app: str, person_id: int, life: Life, generator: np.random.Generator) -> dict[str, Any]:
+    registered = life.moment(generator, -2000, -300)
+    return {
+        "app": app,
+        "person_id": person_id,
+        "password": password(generator),
+        "created_at": registered,
+    }
 
 
 def password(generator: np.random.Generator) -> str:
