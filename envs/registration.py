@@ -21,6 +21,7 @@ ENTRY_POINT_GROUP = "palaestra.envs"
 # One line an environment: id -> "module:class". Strings, so that importing palaestra imports none of them.
 ENVIRONMENTS: dict[str, str] = {
     "palaestra/ALFWorld-v0": "palaestra.envs.alfworld.env:ALFWorldEnv",
+    "palaestra/AppWorld-v0": "palaestra.envs.appworld.env:AppWorldEnv",
     "palaestra/Apps-v0": "palaestra.envs.apps.env:AppsEnv",
     "palaestra/Code-v0": "palaestra.envs.code.env:CodeEnv",
     "palaestra/GuessNumber-v0": "palaestra.envs.guess_number:GuessNumberEnv",
