@@ -6,7 +6,7 @@ export VENV
 # libgomp spins at barriers, which makes a shared machine many times slower.
 export GOMP_SPINCOUNT = 0
 
-.PHONY: demo test lint test-engines test-sandboxes test-servers install install-dev clean help
+.PHONY: demo test lint test-engines test-sandboxes test-servers test-appworld install install-dev clean help
 
 help:
 	@echo "make demo            train a tiny agent on ALFWorld, measure it, write a report (about 6 minutes)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-engines    the tests against the real TextWorld engine (builds it first: about 10 minutes)"
 	@echo "make test-sandboxes  the tests of bubblewrap and of a real Docker engine (installs and starts them first)"
 	@echo "make test-servers    the openai policy against transformers serve (installs it first)"
+	@echo "make test-appworld   the tests of AppWorld's adapter on the real package (installs it first, without its data)"
 	@echo "make clean           remove $(VENV) and build leftovers; runs/ stays"
 
 install:
@@ -28,7 +29,7 @@ demo: install
 
 test: install-dev
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 \
-		-m "not textworld and not bubblewrap and not docker and not leaks and not server and not vllm"
+		-m "not textworld and not bubblewrap and not docker and not leaks and not server and not vllm and not appworld"
 
 lint: install-dev
 	$(VENV)/bin/ruff check .
@@ -47,6 +48,10 @@ test-sandboxes: install-dev
 test-servers: install-dev
 	$(VENV)/bin/pip install -q -e '.[serving]'
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m server -rs tests/servers
+
+test-appworld: install-dev
+	scripts/install-appworld.sh
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m appworld -rs tests/engines
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

@@ -94,7 +94,7 @@ def test_missing_data_says_what_the_user_must_run(options, tmp_path, monkeypatch
     with pytest.raises(DataError, match=r"APPWORLD_ROOT=.* download data"):
         AppWorldEnv(split="dev", **options)
     monkeypatch.setenv("APPWORLD_ROOT", str(tmp_path / "nowhere"))
-    with pytest.raises(DataError, match="nowhere.*download data"):
+    with pytest.raises(DataError, match=r"nowhere.*download data"):
         AppWorldEnv(python=sys.executable)
     (tmp_path / "data" / "tasks" / "aa1_2" / "specs.json").write_text("{")
     with pytest.raises(DataError, match=r"aa1_2.specs.json is not the specification"):

@@ -39,13 +39,19 @@ def needs(panel: Panel) -> None:
 
 def test_every_environment_has_a_small_and_a_full_panel():
     assert set(panel_names()) == set(PINNED) == set(recipes.RECIPES)
-    for env_id in ENVIRONMENTS:
+    for env_id in set(ENVIRONMENTS) - set(recipes.WITHOUT_PANEL):
         small, full = panels_of(env_id)
         assert small.name.endswith("-small")
         assert full.name.endswith("-full")
         assert 40 <= len(small.items) <= 60
         assert 200 <= len(full.items) <= 500
         assert {item.env_id for item in (*small.items, *full.items)} == {env_id}
+
+
+def test_an_environment_whose_tasks_are_no_ones_to_give_has_no_panel():
+    assert set(recipes.WITHOUT_PANEL) == {"palaestra/AppWorld-v0"} <= set(ENVIRONMENTS)
+    for env_id in recipes.WITHOUT_PANEL:
+        assert panels_of(env_id) == []
 
 
 @EACH

@@ -56,6 +56,11 @@ RECIPES: dict[str, tuple[Draw, ...]] = {
     "math-full": _math(100, 100, 100, seed=20),
 }
 
+WITHOUT_PANEL: dict[str, str] = {
+    "palaestra/AppWorld-v0": "its tasks are data that each user downloads, and that nobody may pass on",
+}
+"""The environments that have no named panels, and why: a named panel needs nothing but the package."""
+
 
 def draw(name: str) -> Panel:
     """Return the panel called ``name``, drawn anew. Raises ``UnknownNameError``."""
