@@ -219,7 +219,7 @@ def test_nothing_is_left_of_an_episode(env, root):
     assert (root / "data" / "datasets" / "train.txt").exists()
 
 
-def test_the_process_ends_with_its_parent(options):
+def test_the_process_ends_with_its_parent(options, tmp_path):
     code = (
         "import os, sys; from pathlib import Path; from palaestra.envs.appworld import env as m; "
         "m.SERVER = Path(sys.argv[3]); e = m.AppWorldEnv(root=sys.argv[1], python=sys.argv[2]); "
@@ -227,7 +227,11 @@ def test_the_process_ends_with_its_parent(options):
     )
     arguments = [options["root"], options["python"], str(module.SERVER)]
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "TMPDIR": str(tmp_path)},  # the stand-in leaves its folder there
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert gone(int(done.stdout)), done.stderr
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import threading
 import traceback
@@ -130,11 +131,18 @@ def _bound_log() -> None:
 
 
 def _end_with_parent(descriptor: int, parent: int) -> None:
-    """Kill our own process group when the other end is gone, also while code runs or hangs."""
+    """Kill our own process group when the other end is gone, also while code runs or hangs.
+
+    The other end removes our folder when it ends us; where it was killed itself, that is left to us.
+    """
+    folder = os.getcwd()
     poll = select.poll()
     poll.register(descriptor, 0)  # a hang-up is reported unasked
     while not poll.poll(2000) and getppid() == parent:
         pass
+    # Nothing but the folder that process.py made for us, in which the data is only a link.
+    if os.path.basename(folder).startswith("palaestra-appworld-") and os.path.islink(f"{folder}/data"):
+        shutil.rmtree(folder, ignore_errors=True)
     killpg(0, signal.SIGKILL)
 
 

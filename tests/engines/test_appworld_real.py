@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -134,6 +136,28 @@ def test_a_dead_process_is_replaced(options):
     env.reset(options={"task": "made1_1"})
     assert env.step("print(1)")[0] == "1"
     env.close()
+
+
+def test_nothing_is_left_when_the_parent_is_killed(options, tmp_path):
+    code = (
+        "import os, sys; from palaestra.envs.appworld.env import AppWorldEnv; "
+        "env = AppWorldEnv(root=sys.argv[1], python=sys.argv[2]); env.reset(options={'task': 'made1_1'}); "
+        "print(env._process._folder.name, flush=True); os._exit(0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, options["root"], options["python"]],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    folder = Path(done.stdout.strip())
+    assert folder.parent == tmp_path, done.stderr
+    until = time.monotonic() + 20
+    while folder.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not folder.exists()
+    assert (Path(options["root"]) / "data" / "datasets" / "train.txt").exists()
 
 
 def test_a_snapshot_is_returned_to_by_replaying(env):
