@@ -106,7 +106,8 @@ def main() -> None:
     # Whatever is printed or read from now on must not get into the protocol.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    threading.Thread(target=_end_with_parent, args=(requests.fileno(), getppid()), daemon=True).start()
+    end = threading.Thread(target=_end_with_parent, args=(requests.fileno(), getppid()), daemon=True)
+    end.start()
     server = Server()
     for line in requests:
         request = json.loads(line)
@@ -114,6 +115,7 @@ def main() -> None:
         answers.write(json.dumps(answer).encode() + b"\n")
         answers.flush()
         _bound_log()
+    end.join()  # it has to clean up
 
 
 def _answer(server: Server, request: dict[str, Any]) -> dict[str, Any]:
