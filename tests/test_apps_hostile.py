@@ -9,11 +9,15 @@ import pytest
 
 import palaestra
 from palaestra.envs.apps import env as apps_env
+from palaestra.envs.registration import register, registered_ids
 from palaestra.sandboxes.core import Limits
 
 PACKAGE = str(Path(palaestra.__file__).resolve().parent)
 ROOT = str(Path(PACKAGE).parent)
 TASK = "archive_notes_by_tag-1"
+
+if "palaestra/Apps-v0" not in registered_ids():
+    register("palaestra/Apps-v0", "palaestra.envs.apps.env:AppsEnv")
 
 # What finds the socket on which the interpreter speaks with the host, and the interpreter itself.
 CHANNEL = """
@@ -98,8 +102,7 @@ FORGING = {
     "a message that is no object": CHANNEL + "send(b'[1]')",
     "an endless message": CHANNEL + "inside.channel.sendall(struct.pack('!I', 2**32 - 1))",
     "a deep message": CHANNEL + "send(b'{\"call\":' + b'[' * 200000 + b'}')",
-    "NaN as an argument": CHANNEL
-    + "print(ask('apis.supervisor.complete_task', answer=float('nan')))",
+    "NaN as an argument": CHANNEL + "print(ask('apis.supervisor.complete_task', answer=float('nan')))",
     "close the channel": CHANNEL + "inside.channel.close()",
     "leave": "import os; os._exit(0)",
     "another complete_task": "apis.supervisor.complete_task = lambda **named: {'message': 'completed'}",
