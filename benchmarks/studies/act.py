@@ -255,8 +255,8 @@ FINDINGS = f"""
 
 ACT does not win here. After IL it reaches what IL alone does with as many updates in seen rooms (16.6 %
 against 17.2 %), and less in unseen ones (13.8 % against 18.6 %; 4.8 points less, 0.4 to 9.2, not corrected
-for ten comparisons). Shuffled labels, random negatives and supervised judging end within four points of it, so
-whatever the judging does, it is not the right labels that do it.
+for ten comparisons). Shuffled labels, random negatives and supervised judging end within four points of it,
+so whatever the judging does, it is not the right labels that do it.
 
 Why: the judge does not learn. At unseen states it is right as often after ACT as before (43.1 % against
 42.7 %, of which a fifth names neither candidate), and prefers the second candidate throughout. There is no
