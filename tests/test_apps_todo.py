@@ -271,3 +271,38 @@ def test_tasks_of_archived_lists_are_found_only_in_their_list(todo):
     moving = todo("list_lists", archived=True)[0]["list_id"]
     assert todo.titles(query="moving boxes", done=None) == []
     assert todo.titles(list_id=moving, query="moving boxes", done=None) == ["Order moving boxes"]
+
+
+def rows_of(world: World, *tables: str) -> list[int]:
+    """How many rows each table has."""
+    return [world.connection.execute(f"SELECT count(*) FROM todo_{table}").fetchone()[0] for table in tables]
+
+
+@pytest.mark.parametrize("whole_list", [False, True])
+def test_nothing_is_left_of_what_is_deleted(todo, world, whole_list):
+    label = todo("create_label", name="soon")["label_id"]
+    tables = ("lists", "members", "tasks", "subtasks", "task_labels")
+    before = rows_of(world, *tables)
+    list_id = todo("create_list", name="Garden")["list_id"]
+    todo("share_list", list_id=list_id, email=FRIEND.email)
+    one = todo("create_task", list_id=list_id, title="Saw")["task_id"]
+    todo("add_label", task_id=one, label_id=label)
+    subtask = todo("add_subtask", task_id=one, title="oil it")["subtasks"][0]["subtask_id"]
+    assert rows_of(world, *tables) == [count + 1 for count in before]
+    if whole_list:
+        todo("update_subtask", subtask_id=subtask, done=True)
+        todo("mark_done", task_id=one)
+        todo("delete_list", list_id=list_id)
+        assert rows_of(world, *tables) == before
+    else:
+        todo("delete_task", task_id=one)
+        assert rows_of(world, *tables) == [before[0] + 1, before[1] + 1, *before[2:]]
+
+
+def test_tasks_are_not_found_by_the_labels_of_others(todo, world, garden):
+    theirs = Todo(world, FRIEND.email)
+    todo("share_list", list_id=garden, email=FRIEND.email)
+    one = todo("create_task", list_id=garden, title="Saw")["task_id"]
+    theirs("add_label", task_id=one, label_id=theirs("create_label", name="loud")["label_id"])
+    assert theirs.titles(label="loud") == ["Saw"]
+    assert todo.titles(label="loud") == []
