@@ -9,8 +9,9 @@ from functools import cache
 import pytest
 
 from palaestra.envs.apps import catalogue, programs, tasks, trial
-from palaestra.envs.apps.scenario import SPLITS, Scenario
+from palaestra.envs.apps.scenario import SPLITS, NearMiss, Scenario
 from palaestra.envs.apps.world import World
+from palaestra.errors import ContractError
 
 CATALOGUE = catalogue.load()
 SEEDS = 20
@@ -143,3 +144,10 @@ def test_splits_are_disjoint_and_challenge_is_new():
 def _apps(split: str) -> dict[str, set[str]]:
     chosen: list[Scenario] = CATALOGUE.of_split(split)
     return {scenario.name: programs.apps_of(scenario.gold) for scenario in chosen}
+
+
+def test_a_near_miss_that_is_no_python_is_refused():
+    gold = CATALOGUE.scenarios["archive_notes_by_tag"].gold
+    parameters = prepared("archive_notes_by_tag", 0).plan.parameters
+    with pytest.raises(ContractError, match=r"broken: .*in line"):
+        programs.near_miss(gold, parameters, NearMiss("broken", edit=("archived=True)", "archived=True")))

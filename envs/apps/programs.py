@@ -41,7 +41,10 @@ def functions(gold: Callable[..., None], name: str, parameters: Mapping[str, Jso
 
 
 def near_miss(gold: Callable[..., None], parameters: Mapping[str, Json], miss: NearMiss) -> list[str]:
-    """Return the cells of a near miss. Raises ``ContractError`` for one that would change nothing."""
+    """Return the cells of a near miss.
+
+    Raises ``ContractError`` for one that would change nothing, and for one that is no Python.
+    """
     if unknown := set(miss.parameters) - set(_names(gold)):
         raise ContractError(f"{miss.name}: the gold program has no parameter {sorted(unknown)}")
     cells = plain(gold, {**parameters, **miss.parameters})
@@ -56,6 +59,11 @@ def near_miss(gold: Callable[..., None], parameters: Mapping[str, Json], miss: N
         *before, last = cells
         begin = last.rindex(COMPLETE)
         cells = [*before, f"{last[:begin]}{textwrap.dedent(miss.extra).strip()}\n{last[begin:]}"]
+    for cell in cells:
+        try:
+            ast.parse(cell)
+        except SyntaxError as error:
+            raise ContractError(f"{miss.name}: {error.msg} in line {error.lineno} of:\n{cell}") from None
     return cells
 
 
