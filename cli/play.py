@@ -20,7 +20,10 @@ from palaestra.envs.core import Info, Snapshot, TextEnv
 from palaestra.envs.panel import PanelItem, make_env, parse_options
 from palaestra.errors import PalaestraError
 
-_KEYS = "a number or text acts, ? shows a hint, u takes back, q quits, !TEXT sends TEXT as it is"
+_KEYS = (
+    "a number or text acts, ? shows a hint, u takes back, q quits, !TEXT sends TEXT as it is, "
+    "a line that ends with \\ goes on in the next"
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def _play(game: _Game, console: Console, hint: bool) -> None:
                 _show_hint(game, console)
         shown = len(game.turns)
         try:
-            typed = input("> ").strip()
+            typed = _typed()
         except EOFError:
             typed = "q"
         if typed == "q":
@@ -106,6 +109,15 @@ def _play(game: _Game, console: Console, hint: bool) -> None:
         elif typed:
             _act(game, _resolve(typed, game.actions), console)
     _show_end(game, console)
+
+
+def _typed() -> str:
+    """Read what is typed: one line, or several where each but the last ends with a backslash."""
+    lines = [input("> ")]
+    while lines[-1].endswith("\\"):
+        lines[-1] = lines[-1][:-1]
+        lines.append(input(". "))
+    return "\n".join(line.rstrip() for line in lines).strip()
 
 
 def _resolve(typed: str, actions: list[str]) -> str:

@@ -262,6 +262,15 @@ def test_play_shows_a_hint_at_every_turn(
     assert capsys.readouterr().out.count("hint: 50") == 4
 
 
+def test_play_reads_on_where_a_line_ends_with_a_backslash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine.jsonl"
+    assert play(monkeypatch, "for x in y:\\\n    print(x)  \n7\nq\n", GUESS, "--save", str(file)) == 0
+    (episode,) = read_episodes(file)
+    assert [turn.action for turn in episode.turns] == ["for x in y:\n    print(x)", "7"]
+
+
 def test_play_takes_the_number_of_a_listed_action_but_listed_text_goes_first() -> None:
     from palaestra.cli.play import _resolve
 
