@@ -49,7 +49,8 @@ def _resets(mode: str, count: int) -> str:
     env.close()
     return (
         f"median {1000 * statistics.median(times_s):.1f} ms, "
-        f"95th percentile {1000 * times_s[int(0.95 * count)]:.1f} ms, slowest first one {1000 * max(first):.0f} ms"
+        f"95th percentile {1000 * times_s[int(0.95 * count)]:.1f} ms, "
+        f"slowest first one {1000 * max(first):.0f} ms"
     )
 
 
