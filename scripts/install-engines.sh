@@ -41,6 +41,13 @@ install_compiler() {
     "${as_root[@]}" apt-get install -q -y --no-install-recommends $missing
 }
 
+# From 26.2.1 pip's default build isolation takes the standard library from a `python` that a package's build starts
+# in an environment with an editable install (pypa/pip#14278); builds in real virtual environments are not affected.
+isolation() {
+    local option=--use-feature=venv-isolation
+    if "$VENV/bin/pip" list "$option" >/dev/null 2>&1; then echo "$option"; fi
+}
+
 stamp="$VENV/.engines-$(sha256sum pyproject.toml scripts/install-engines.sh | sha256sum | cut -c1-16)"
 [ -f "$stamp" ] && exit 0
 
@@ -48,7 +55,9 @@ started=$(date +%s)
 [ -x "$VENV/bin/python" ] || scripts/install.sh dev
 install_compiler
 echo "building and installing palaestra[alfworld] into $VENV (several minutes the first time)"
-"$VENV/bin/pip" install -q -e '.[alfworld]'
+# Word splitting is meant: no argument where there is no such feature.
+# shellcheck disable=SC2046
+"$VENV/bin/pip" install -q $(isolation) -e '.[alfworld]'
 "$VENV/bin/python" -c 'from textworld.envs import PddlEnv; import fast_downward, alfworld.info, yaml' >/dev/null || {
     echo "the engine was installed but cannot be imported (see above)" >&2
     exit 1
