@@ -8,6 +8,7 @@ before the call is the thought.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -75,7 +76,7 @@ ACT = EnvTool(
 
 
 def tool_calling(
-    tools: Sequence[EnvTool] = (ACT,),
+    tools: Sequence[EnvTool] | None = None,
     context: Literal["append", "window"] = "append",
     *,
     window_turns: int | None = None,
@@ -85,21 +86,22 @@ def tool_calling(
 ) -> Agent:
     """Return an agent that acts by calling ``tools``, one a turn; of several calls only the first counts.
 
-    By default there is one tool, ``act``, whose text is the action. A completion without a call is a plain
-    message: it acts as it stands and is not valid. A malformed call (no JSON, an unknown tool, an argument
-    missing) is answered with what was wrong, as a tool would; the environment does not see it, unless there
-    were two in a row.
+    By default the tools are the functions that the environment offers (schemas in ``info["tools"]``, as Apps
+    has them with ``mode="json"`` or ``"functions"``); where it offers none there is one tool, ``act``, whose
+    text is the action. A completion without a call is a plain message: it acts as it stands and is not valid.
+    A malformed call (no JSON, an unknown tool, an argument missing) is answered with what was wrong, as a
+    tool would; the environment does not see it, unless there were two in a row.
 
     Raises ``OptionError`` for settings that cannot be used, and, once it plays, for a policy whose template
     shows no tools.
     """
-    names = [tool.name for tool in tools]
-    if not names or len(set(names)) != len(names):
-        raise OptionError(f"tools need names, each its own; got {names}")
+    if tools is not None:
+        _check_names(tools)
     sampling = sampling or Sampling(max_tokens=256)
-    schemas = [tool.schema for tool in tools]
 
     async def agent(actor: Actor) -> None:
+        usable = offered(actor.info) if tools is None else tools
+        schemas = [tool.schema for tool in usable]
         limit = min(max_context_tokens or _UNLIMITED_TOKENS, actor.context_tokens or _UNLIMITED_TOKENS)
         history = make_context(context, actor.tokenizer, limit, window_turns, system, schemas)
         history.begin(actor.observation)
@@ -109,13 +111,13 @@ def tool_calling(
             completion = await actor.generate(ids, sampling, kept=kept)
             history.record(completion)
             text = actor.tokenizer.decode(completion.ids)
-            call, problem = checked(text, tools)
+            call, problem = checked(text, usable)
             if problem and corrected < _CORRECTIONS:
                 corrected += 1
                 history.observe(problem, tool=True)
                 continue
             corrected = 0
-            action = _action(call, tools) if call else text.strip()
+            action = _action(call, usable) if call else text.strip()
             admissible = actor.info.get("admissible_actions")
             valid = call is not None and (admissible is None or action in admissible)
             tags = {"tool": call.name} if call else {}
@@ -126,6 +128,28 @@ def tool_calling(
 
     agent.__name__ = f"tool-calling-{context}{window_turns or ''}"
     return agent
+
+
+def offered(info: Mapping[str, Any]) -> Sequence[EnvTool]:
+    """Return the tools that an environment offers as schemas in ``info["tools"]``; ``ACT`` where none is."""
+    schemas = [tool for tool in info.get("tools", ()) if isinstance(tool, dict)]
+    if not schemas:
+        return (ACT,)
+    tools = [
+        EnvTool(schema, functools.partial(_written_call, schema["function"]["name"])) for schema in schemas
+    ]
+    _check_names(tools)
+    return tools
+
+
+def _written_call(name: str, arguments: Mapping[str, Any]) -> str:
+    return json.dumps({"name": name, "arguments": dict(arguments)}, ensure_ascii=False)
+
+
+def _check_names(tools: Sequence[EnvTool]) -> None:
+    names = [tool.name for tool in tools]
+    if not names or len(set(names)) != len(names):
+        raise OptionError(f"tools need names, each its own; got {names}")
 
 
 def checked(text: str, tools: Sequence[EnvTool]) -> tuple[Call | None, str]:

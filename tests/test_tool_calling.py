@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 pytest.importorskip("transformers")
@@ -17,8 +19,11 @@ from palaestra.agents.policies.scripted import ScriptedPolicy
 from palaestra.agents.rollout import Job, RolloutSettings, rollout
 from palaestra.agents.tool_calling import ACT, Call, EnvTool, checked, function, parse_call, tool_calling
 from palaestra.envs.panel import make_panel
+from palaestra.envs.registration import register, registered_ids
 from palaestra.errors import OptionError
 
+if "palaestra/Apps-v0" not in registered_ids():
+    register("palaestra/Apps-v0", "palaestra.envs.apps.env:AppsEnv")
 GUESS = "palaestra/GuessNumber-v0"
 [ITEM] = make_panel(GUESS, 1, options={"highest": 1000, "max_steps": 3}).items
 
@@ -57,9 +62,9 @@ class Saying(ScriptedPolicy):
         return completions
 
 
-def play(policy, agent=None):
+def play(policy, agent=None, item=ITEM):
     settings = RolloutSettings(max_failure_rate=1.0, gather_wait_s=0.0, retries=0)
-    [episode] = rollout([Job(ITEM)], agent or tool_calling(), policy, settings)
+    [episode] = rollout([Job(item)], agent or tool_calling(), policy, settings)
     return episode
 
 
@@ -171,6 +176,29 @@ def test_tools_of_ones_own():
     episode = play(Saying(MessageTokenizer(), text), tool_calling([ACT, double]))
     assert episode.turns[0].action == "8"
     assert episode.turns[0].tags["tool"] == "double"
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "arguments"),
+    [
+        ("json", "call_api", {"api": "api_docs.show_apis", "arguments": {"app": "notes"}}),
+        ("functions", "api_docs__show_apis", {"app": "notes"}),
+    ],
+)
+def test_the_functions_that_an_environment_offers_are_the_tools(mode, name, arguments):
+    options = {"mode": mode, "max_steps": 2, "scenarios": ["archive_notes_by_tag"], "siblings": 1}
+    [item] = make_panel("palaestra/Apps-v0", 1, options=options).items
+    call = json.dumps({"name": name, "arguments": arguments})
+    policy = Saying(MessageTokenizer(), f"What is there? <tool_call>{call}</tool_call>", "nothing more")
+    episode = play(policy, item=item)
+    first, second = episode.turns
+    assert json.loads(first.action) == json.loads(call)
+    assert first.valid and first.tags["tool"] == name and "create_note" in second.observation
+    assert not second.valid and '"error"' in episode.final_observation
+    # An unknown function is corrected by the names that are there, without a step.
+    wrong = Saying(MessageTokenizer(), f'<tool_call>{{"name": "{name}s"}}</tool_call>', *policy.texts)
+    assert play(wrong, item=item).turns[0].action == ""
+    assert f"did you mean {name!r}" in str(messages_of(wrong.prompts[1])).lower()
 
 
 def test_refusals():
