@@ -46,8 +46,17 @@ def test_every_app_holds_something_of_this_life(app, world):
     own = [table for table in tables if table.startswith(f"{app}_")]
     filled = [t for t in own if world.connection.execute(f"SELECT count(*) FROM {t}").fetchone()[0]]
     assert filled or not CATALOGUE.apps[app].accounts
-    prefixes = tuple(f"{name}_" for name in (*CATALOGUE.apps, "world"))
+    prefixes = tuple(f"{name}_" for name in (*CATALOGUE.apps, "world", "sqlite"))
     assert all(table.startswith(prefixes) for table in tables)
+
+
+def test_a_new_row_never_takes_the_id_of_a_removed_one(world):
+    token = login(world, "music")
+    old = {row["queue_id"] for row in world.call("music.show_queue", {TOKEN: token})}
+    world.call("music.clear_queue", {TOKEN: token})
+    added = world.call("music.add_to_queue", {TOKEN: token, "song_id": 1})
+    assert old
+    assert added["queue_id"] > max(old)
 
 
 def test_automatic_columns_hide_nothing_that_is_judged():

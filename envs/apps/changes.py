@@ -133,7 +133,8 @@ class Ledger:
         try:
             start.deserialize(image)
             tables = [row[0] for row in start.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            judged = [name for name in tables if not name.startswith(CORE) and name not in ignored]
+            unjudged = (CORE, "sqlite_")
+            judged = [name for name in tables if not name.startswith(unjudged) and name not in ignored]
             self.changes = [one for table in judged for one in _table_changes(table, start, connection)]
             self._defaults = {table: _defaults(table, start) for table in {c.table for c in self.changes}}
         finally:

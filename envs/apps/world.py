@@ -37,6 +37,7 @@ CREATE TABLE world_tokens (
 );
 CREATE TABLE world_submissions (id INTEGER PRIMARY KEY, answer TEXT);
 """
+_PRIMARY_KEY = "id INTEGER PRIMARY KEY"
 
 
 class Database:
@@ -256,7 +257,8 @@ def base_image(catalogue: Catalogue, number: int) -> bytes:
     _fill_core(database, life, catalogue)
     for app in catalogue.in_seed_order():
         for statement in app.schema.split(";"):
-            connection.execute(statement)
+            # Else the next row takes the id of a removed one and is judged as the old row, changed.
+            connection.execute(statement.replace(_PRIMARY_KEY, f"{_PRIMARY_KEY} AUTOINCREMENT"))
         if app.seed is not None:
             app.seed(life, database)
     connection.execute("COMMIT")
@@ -295,7 +297,9 @@ def password(generator: np.random.Generator) -> str:
 
 def _check_tables(database: Database) -> None:
     """Raise ``OptionError`` for a table whose rows could not be told apart when changes are looked for."""
-    for row in database.rows("SELECT name FROM sqlite_master WHERE type = 'table'"):
+    for row in database.rows(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    ):
         columns = database.rows(f"PRAGMA table_info({row['name']})")
         if not any(c["name"] == "id" and c["type"] == "INTEGER" and c["pk"] for c in columns):
-            raise OptionError(f"the table {row['name']} needs a column: id INTEGER PRIMARY KEY")
+            raise OptionError(f"the table {row['name']} needs a column: {_PRIMARY_KEY}")
