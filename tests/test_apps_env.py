@@ -106,16 +106,33 @@ def test_an_answer_where_none_is_asked_is_wrong():
     env.close()
 
 
+def test_a_change_of_nothing_but_the_time_is_not_judged():
+    env = make(mode="json")
+    env.reset(options={"task": TASK})
+    actions = env._written(env._gold_cells())
+    *_, token = [json.loads(env.step(action)[0]) for action in actions[:3]]
+    token = token["access_token"]
+    [note] = env.world.connection.execute("SELECT id, title FROM notes_notes ORDER BY id").fetchall()[:1]
+    same = {"access_token": token, "note_id": note[0], "title": note[1]}
+    env.step(json.dumps({"name": "notes.update_note", "arguments": same}))
+    for action in actions[3:]:
+        *_, reward, _, _, _ = env.step(action)
+    assert (reward, env.uncalled_changes()) == (1.0, [])
+    env.close()
+
+
 def test_what_was_uncalled_for_is_told_after_the_end():
     env = make(mode="json")
     env.reset(options={"task": TASK})
     actions = env._written(env._gold_cells())
-    token = json.loads(env.step(actions[2])[0])["access_token"]
+    *_, token = [json.loads(env.step(action)[0]) for action in actions[:3]]
+    token = token["access_token"]
     note = {"name": "notes.create_note", "arguments": {"access_token": token, "title": "one too many"}}
     env.step(json.dumps(note))
     for action in actions[3:]:
-        *_, reward, _, _, _ = env.step(action)
+        *_, reward, _, _, info = env.step(action)
     assert reward == 0.0
+    assert [name for name, passed in info["checks"].items() if not passed] == ["nothing else was changed"]
     assert len(env.uncalled_changes()) == 1
     assert "one too many" in env.uncalled_changes()[0]
     env.close()

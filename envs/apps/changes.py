@@ -153,7 +153,8 @@ class Ledger:
         happened = {
             f"{number}. {expected}": expected in rules.found for number, expected in enumerate(must, start=1)
         }
-        return happened, [c for c in left if not any(rules.fits(allowed, c) for allowed in may)]
+        uncalled = [c for c in left if not any(rules.fits(allowed, c) for allowed in may)]
+        return happened, [change for change in uncalled if not rules.only_automatic(change)]
 
 
 @dataclass(slots=True)
@@ -179,6 +180,14 @@ class _Rules:
         return all(
             self._holds(named[name], value) if name in named else self._untouched(change, name, value)
             for name, value in change.after.items()
+        )
+
+    def only_automatic(self, change: Change) -> bool:
+        """Return whether nothing but what apps set by themselves is new in a row, as the time of a change."""
+        if change.before is None or change.after is None:
+            return False
+        return all(
+            change.before[name] == value for name, value in change.after.items() if name not in self.automatic
         )
 
     def _holds(self, wanted: Any, value: Any) -> bool:

@@ -119,7 +119,8 @@ SCENARIO = Scenario(
         "normal priority or urgent as marked. Leave out what that list has as an open task of the same title "
         "already. Then archive the note.",
         'Move what is open in the note "{title}" to my to-do list "{name}": one task for each line that '
-        "begins with [ ] (priority normal) or [!] (priority urgent), not for those with [x]; its title is the text "
+        "begins with [ ] (priority normal) or [!] (priority urgent), not for those with [x]; its title is "
+        "the text "
         "after the box, due {day}. If an open task in the list has that title already, do not add another. "
         "Archive the note afterwards.",
     ),
