@@ -17,7 +17,7 @@ SHOPPING = App(
     schema="""
     CREATE TABLE shopping_products (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL, category TEXT NOT NULL, seller TEXT NOT NULL,
-        price INTEGER NOT NULL, description TEXT NOT NULL DEFAULT '', stock INTEGER NOT NULL DEFAULT 0
+        price INTEGER NOT NULL, description TEXT NOT NULL DEFAULT '', supply INTEGER NOT NULL DEFAULT 0
     );
     CREATE TABLE shopping_reviews (
         id INTEGER PRIMARY KEY, person_id INTEGER NOT NULL, product_id INTEGER NOT NULL,
@@ -65,15 +65,17 @@ SHOPPING = App(
     CREATE INDEX shopping_returns_item ON shopping_returns (item_id)
     """,
     seed=seed,
-    # The stock follows from orders and returns; days of delivery follow from the clock.
-    automatic=("created_at", "updated_at", "stock", "expected_on", "paid_until"),
+    # Days of delivery and the end of a paid year follow from the clock.
+    automatic=("created_at", "updated_at", "expected_on", "paid_until"),
 )
 RATED = (
-    "SELECT p.*, r.rating, ifnull(r.reviews, 0) AS reviews FROM shopping_products p LEFT JOIN "
+    "SELECT p.*, r.rating, ifnull(r.reviews, 0) AS reviews, p.supply - ifnull((SELECT sum(quantity) "
+    "FROM shopping_items i JOIN shopping_orders o ON o.id = i.order_id WHERE i.product_id = p.id "
+    "AND o.status != 'cancelled'), 0) AS stock FROM shopping_products p LEFT JOIN "
     "(SELECT product_id, round(avg(stars), 1) AS rating, count(*) AS reviews FROM shopping_reviews "
     "GROUP BY product_id) r ON r.product_id = p.id"
 )
-"""Products with what people think of them."""
+"""Products with what people think of them, and how many are left of all that there ever were."""
 
 
 # ---- products ----------------------------------------------------------------------------------------

@@ -184,7 +184,7 @@ def move_wish_to_cart(call: Call, product_id: int) -> Json:
 def cart_lines(call: Call) -> list[dict[str, Any]]:
     """Return what is in the cart of the caller, with the names, prices and stock of the products."""
     return call.rows(
-        "SELECT c.*, p.name, p.price, p.stock FROM shopping_cart c JOIN shopping_products p "
+        f"SELECT c.*, p.name, p.price, p.stock FROM shopping_cart c JOIN ({RATED}) p "
         "ON p.id = c.product_id WHERE c.person_id = ? ORDER BY c.id",
         call.person_id,
     )

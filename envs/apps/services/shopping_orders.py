@@ -6,7 +6,7 @@ import datetime
 from typing import Any, Literal
 
 from palaestra.envs.apps.api import ApiError, api
-from palaestra.envs.apps.services.shopping import SHOPPING, chosen, short_text
+from palaestra.envs.apps.services.shopping import RATED, SHOPPING, chosen, short_text
 from palaestra.envs.apps.services.shopping_account import address, is_member, usable_card
 from palaestra.envs.apps.services.shopping_cart import cart_lines
 from palaestra.envs.apps.values import Date, Json, dollars
@@ -88,7 +88,6 @@ def place_order(
             quantity=line["quantity"],
             price=line["price"],
         )
-        call.update("shopping_products", line["product_id"], stock=line["stock"] - line["quantity"])
         call.delete("shopping_cart", line["id"])
     return _shown(call, _order(call, order_id))
 
@@ -167,9 +166,6 @@ def cancel_order(call: Call, order_id: int) -> Json:
     """
     _placed(call, order_id, "cancelled")
     call.update("shopping_orders", order_id, status="cancelled")
-    for item in call.rows("SELECT * FROM shopping_items WHERE order_id = ? ORDER BY id", order_id):
-        stock = call.value("SELECT stock FROM shopping_products WHERE id = ?", item["product_id"])
-        call.update("shopping_products", item["product_id"], stock=stock + item["quantity"])
     return _shown(call, _order(call, order_id))
 
 
@@ -212,7 +208,7 @@ def reorder(call: Call, order_id: int) -> Json:
     """
     order = _order(call, order_id)
     items = call.rows(
-        "SELECT i.*, p.name, p.stock FROM shopping_items i JOIN shopping_products p ON p.id = i.product_id "
+        f"SELECT i.*, p.name, p.stock FROM shopping_items i JOIN ({RATED}) p ON p.id = i.product_id "
         "WHERE order_id = ? ORDER BY i.id",
         order["id"],
     )

@@ -112,9 +112,10 @@ def _products(database: Database, generator: np.random.Generator) -> list[dict[s
                     "seller": str(generator.choice(_SELLERS)),
                     "price": round(usual * (1 + 0.4 * place) + int(generator.integers(0, 3))) * 100 - 1,
                     "description": f"A {thing} ({form}) for every day.",
-                    "stock": 0 if generator.random() < 0.08 else int(generator.integers(3, 60)),
                 }
-                row["id"] = database.insert("shopping_products", **row)
+                stock = 0 if generator.random() < 0.08 else int(generator.integers(3, 60))
+                row["id"] = database.insert("shopping_products", **row, supply=stock)
+                row["stock"] = stock
                 found.append(row)
     return found
 
@@ -192,6 +193,10 @@ class _Store:
             delivered_on=self.life.day(day + 4) if status == "delivered" else None,
             created_at=self.life.moment(self.generator, day, day),
         )
+        for product, quantity in items:
+            # What is sold was there before, so that the stock stays what it is.
+            supply = "UPDATE shopping_products SET supply = supply + ? WHERE id = ?"
+            self.database.connection.execute(supply, (quantity * (status != "cancelled"), product["id"]))
         self.database.insert_all(
             "shopping_items",
             [
