@@ -88,8 +88,8 @@ SCENARIO = Scenario(
     name="tidy_newsletter",
     split="train",
     phrasings=(
-        "Tidy up my inbox. Of the emails from {company} that came before {day}, move those that I have read to "
-        "the archive, and those that I have not read to the trash. Starred ones stay where they are.",
+        "Tidy up my inbox. Of the emails from {company} that came before {day}, move those that I have read "
+        "to the archive, and those that I have not read to the trash. Starred ones stay where they are.",
         "My inbox is full of {company}. Of what they sent before {day}, throw the unread emails into the "
         "trash and archive the ones that are read, but do not touch any that have a star.",
     ),
