@@ -221,6 +221,40 @@ def test_usage_and_the_quota(files):
     files.refused(409, "copy_entry", path="/downloads", to_folder="/garden")
 
 
+def test_a_home_cannot_be_filled_without_end(files):
+    files.refused(422, "create_folder", path="/x" * 31, parents=True)
+    files("create_folder", path="/x" * 29, parents=True)
+    files("create_folder", path="/y" * 29, parents=True)
+    files.refused(409, "move_entry", path="/y", to_folder="/x" * 29)
+    deep = files("move_to_trash", path="/y" * 29)["entry_id"]
+    files("create_folder", path="/twice")
+
+    def double() -> None:
+        for number in range(14):
+            files("copy_entry", path="/twice", to_folder="/", name="copy")
+            files("rename_entry", path="/copy", name=f"copy {number}")
+            files("move_entry", path=f"/copy {number}", to_folder="/twice")
+
+    with pytest.raises(ApiError) as refusal:
+        double()
+    assert refusal.value.status == 409
+    assert "entries" in refusal.value.message
+    assert files("restore", entry_id=deep)["path"] == "/y" * 29
+
+
+def test_archives_of_archives_come_to_an_end(files):
+    files("write_file", path="/garden/plan.txt", text='"' * 20_000)
+
+    def pack(path: str) -> None:
+        for number in range(20):
+            files("compress", paths=[path], to_path=f"/{number}.zip")
+            path = f"/{number}.zip"
+
+    with pytest.raises(ApiError) as refusal:
+        pack("/garden")
+    assert refusal.value.status == 409
+
+
 def test_sharing(files, world):
     shared = files("share_entry", path="/garden", email=FRIEND.email)
     assert shared["shared_with"] == [{"name": FRIEND.name, "email": FRIEND.email, "permission": "view"}]

@@ -11,6 +11,9 @@ from palaestra.envs.apps.world import Call
 
 QUOTA = 2_000_000_000
 _LONGEST_NAME = 120
+_MOST_ENTRIES = 5000
+_MOST_TEXT = 20_000_000
+_DEEPEST = 30
 _KINDS = {
     "text": ("txt", "md", "csv", "json", "ics", "log"),
     "image": ("jpg", "jpeg", "png", "gif"),
@@ -51,7 +54,7 @@ FILES = App(
         permission TEXT NOT NULL DEFAULT 'view', created_at TEXT NOT NULL, UNIQUE (entry_id, person_id)
     );
     CREATE INDEX files_entries_parent ON files_entries (parent_id);
-    CREATE INDEX files_entries_person ON files_entries (person_id)
+    CREATE INDEX files_entries_place ON files_entries (person_id, parent_id, name)
     """,
     seed=seed,
     automatic=("created_at", "updated_at", "trashed_at"),
@@ -141,7 +144,7 @@ def create_folder(call: Call, path: str, parents: bool = False) -> Json:
     if parents:
         _make_folders(call, folder)
     parent = folder_at(call, folder)
-    return shown_whole(call, new_entry(call, parent, name, is_folder=1))
+    return within_limits(call, new_entry(call, parent, name, is_folder=1))
 
 
 @api(FILES, "POST")
@@ -159,8 +162,7 @@ def create_file(call: Call, path: str, text: str = "") -> Json:
     folder, name = split(path)
     _text_name(name)
     parent = folder_at(call, folder)
-    enough_room(call, len(text.encode()))
-    return shown_whole(call, new_entry(call, parent, name, content=text))
+    return within_limits(call, new_entry(call, parent, name, content=text))
 
 
 @api(FILES, "PUT")
@@ -175,9 +177,8 @@ def write_file(call: Call, path: str, text: str) -> Json:
         {entry_id, name, path, kind, size, starred, tags, shared_with, created_at, updated_at}.
     """
     row = text_file(entry_at(call, path))
-    enough_room(call, len(text.encode()) - len(row["content"].encode()))
     call.update("files_entries", row["id"], content=text, updated_at=call.now)
-    return shown_whole(call, row["id"])
+    return within_limits(call, row["id"])
 
 
 @api(FILES, "POST")
@@ -194,9 +195,8 @@ def append_to_file(call: Call, path: str, text: str) -> Json:
     row = text_file(entry_at(call, path))
     before = row["content"]
     joint = "" if not before or before.endswith("\n") else "\n"
-    enough_room(call, len((joint + text).encode()))
     call.update("files_entries", row["id"], content=before + joint + text, updated_at=call.now)
-    return shown_whole(call, row["id"])
+    return within_limits(call, row["id"])
 
 
 @api(FILES, "POST")
@@ -214,8 +214,7 @@ def copy_entry(call: Call, path: str, to_folder: str, name: str | None = None) -
     row = entry_at(call, path)
     parent = folder_at(call, to_folder)
     _not_into_itself(row, to_folder)
-    enough_room(call, size_of(call, row["id"]))
-    return shown_whole(call, copied(call, row, parent, row["name"] if name is None else name))
+    return within_limits(call, copied(call, row, parent, row["name"] if name is None else name))
 
 
 @api(FILES, "POST")
@@ -236,7 +235,7 @@ def move_entry(call: Call, path: str, to_folder: str) -> Json:
         raise ApiError(409, f"{row['path']} lies in this folder already")
     free_name(call, parent, row["name"])
     call.update("files_entries", row["id"], parent_id=parent, updated_at=call.now)
-    return shown_whole(call, row["id"])
+    return within_limits(call, row["id"])
 
 
 @api(FILES, "PATCH")
@@ -266,6 +265,8 @@ def clean(path: str) -> str:
     parts = [part for part in path.strip().split("/") if part]
     if not path.strip().startswith("/") or {".", ".."} & set(parts):
         raise ApiError(422, "a path begins with / and has no . or .. in it, as /documents/letter.txt")
+    if len(parts) > _DEEPEST:
+        raise ApiError(422, f"a path has at most {_DEEPEST} names")
     return "/" + "/".join(parts)
 
 
@@ -355,11 +356,27 @@ def free_name(call: Call, parent: int | None, name: str) -> str:
     return name
 
 
-def enough_room(call: Call, more: int) -> None:
-    """Raise ``ApiError`` 409 where so many more bytes would not fit."""
-    used = call.value(f"SELECT ifnull(sum({SIZE}), 0) FROM files_entries WHERE person_id = ?", call.person_id)
-    if more > 0 and used + more > QUOTA:
-        raise ApiError(409, f"this takes {more} bytes and {QUOTA - used} are left; show_usage says more")
+def within_limits(call: Call, entry_id: int) -> dict[str, Json]:
+    """Return an entry that was written, with those who see it.
+
+    Raises ``ApiError`` 409 where the home directory has become too large, which undoes the call.
+    """
+    used, entries, text = call.rows(
+        f"SELECT ifnull(sum({SIZE}), 0) AS used, count(*) AS entries, "
+        "ifnull(sum(length(content)), 0) AS text FROM files_entries WHERE person_id = ?",
+        call.person_id,
+    )[0].values()
+    if used > QUOTA:
+        raise ApiError(409, f"this takes {used - QUOTA} bytes more than there are; show_usage says more")
+    # What a program could fill the memory with: many entries, or texts of archives of archives.
+    if entries > _MOST_ENTRIES or text > _MOST_TEXT:
+        raise ApiError(409, f"there can be {_MOST_ENTRIES} entries, with {_MOST_TEXT} characters of text")
+    depth = call.value(
+        f"{LIVE} SELECT max(length(path) - length(replace(path, '/', ''))) FROM live", call.person_id
+    )
+    if depth is not None and depth > _DEEPEST:
+        raise ApiError(409, f"folders lie in one another at most {_DEEPEST} deep")
+    return shown_whole(call, entry_id)
 
 
 def new_entry(call: Call, parent: int | None, name: str, **columns: Any) -> int:

@@ -21,6 +21,7 @@ from palaestra.envs.apps.services.files import (
     shown,
     shown_whole,
     size_of,
+    within_limits,
 )
 from palaestra.envs.apps.values import Date, Json
 from palaestra.envs.apps.world import Call
@@ -255,7 +256,7 @@ def restore(call: Call, entry_id: int) -> Json:
             raise ApiError(409, "the folder in which it lay is in the trash, too; restore that first")
     free_name(call, parent, row["name"])
     call.update("files_entries", entry_id, trashed=0, trashed_at=None)
-    return shown_whole(call, entry_id)
+    return within_limits(call, entry_id)
 
 
 @api(FILES, "DELETE")

@@ -11,7 +11,6 @@ from palaestra.envs.apps.services.files import (
     LIVE,
     SIZE,
     copied,
-    enough_room,
     entry_at,
     folder_at,
     kind_of_file,
@@ -20,6 +19,7 @@ from palaestra.envs.apps.services.files import (
     size_of,
     split,
     text_file,
+    within_limits,
 )
 from palaestra.envs.apps.values import Json
 from palaestra.envs.apps.world import Call
@@ -198,8 +198,7 @@ def save_shared_copy(call: Call, entry_id: int, to_folder: str, name: str | None
     """
     row = _shared(call, entry_id)
     parent = folder_at(call, to_folder)
-    enough_room(call, size_of(call, entry_id))
-    return shown_whole(call, copied(call, row, parent, row["name"] if name is None else name))
+    return within_limits(call, copied(call, row, parent, row["name"] if name is None else name))
 
 
 @api(FILES, "DELETE")
@@ -246,9 +245,8 @@ def compress(call: Call, paths: list[str], to_path: str) -> Json:
     parent = folder_at(call, folder)
     members = [member for row in rows for member in _packed(call, row, "")]
     size = sum(member["size"] for member in members) * 9 // 10 + 22
-    enough_room(call, size)
     archive = new_entry(call, parent, name, content=json.dumps(members), bytes=size)
-    return shown_whole(call, archive)
+    return within_limits(call, archive)
 
 
 @api(FILES, "GET")
@@ -286,7 +284,7 @@ def extract(call: Call, path: str, to_folder: str) -> Json:
     """
     members = json.loads(_archive(call, path)["content"])
     parents: dict[str, int | None] = {"": folder_at(call, to_folder)}
-    enough_room(call, sum(member["size"] for member in members))
+    entry = None
     for member in members:
         before, _, name = member["path"].rstrip("/").rpartition("/")
         is_folder = member["path"].endswith("/")
@@ -300,6 +298,8 @@ def extract(call: Call, path: str, to_folder: str) -> Json:
         )
         if is_folder:
             parents[member["path"].rstrip("/")] = entry
+    if entry is not None:
+        within_limits(call, entry)
     return {"folder": to_folder, "entries": len(members)}
 
 
