@@ -141,10 +141,23 @@ class Ledger:
             start.close()
 
     def explain(
-        self, must: Sequence[Expected], may: Sequence[Expected], supervisor: int, automatic: Collection[str]
+        self,
+        must: Sequence[Expected],
+        may: Sequence[Expected],
+        supervisor: int,
+        automatic: Mapping[str, Collection[str]],
     ) -> tuple[dict[str, bool], list[Change]]:
-        """Return for each change of ``must`` whether it happened, and the changes that nothing explains."""
-        rules = _Rules(self._defaults, supervisor, frozenset(automatic))
+        """Return for each change of ``must`` whether it happened, and the changes that nothing explains.
+
+        ``automatic`` names for each app the columns that it sets by itself, which are not compared.
+        """
+        unjudged = {
+            table: frozenset(
+                name for app in automatic if table.startswith(f"{app}_") for name in automatic[app]
+            )
+            for table in self._defaults
+        }
+        rules = _Rules(self._defaults, supervisor, unjudged)
         left = list(self.changes)
         for level in _levels(must):
             rules.found.update(_assign(level, left, rules))
@@ -163,7 +176,7 @@ class _Rules:
 
     defaults: Mapping[str, Mapping[str, Any]]
     supervisor: int
-    automatic: frozenset[str]
+    automatic: Mapping[str, frozenset[str]]
     found: dict[Expected, Change] = field(default_factory=dict)
 
     def fits(self, expected: Expected, change: Change) -> bool:
@@ -186,8 +199,9 @@ class _Rules:
         """Return whether nothing but what apps set by themselves is new in a row, as the time of a change."""
         if change.before is None or change.after is None:
             return False
+        automatic = self.automatic[change.table]
         return all(
-            change.before[name] == value for name, value in change.after.items() if name not in self.automatic
+            change.before[name] == value for name, value in change.after.items() if name not in automatic
         )
 
     def _holds(self, wanted: Any, value: Any) -> bool:
@@ -198,7 +212,7 @@ class _Rules:
         return wanted == value
 
     def _untouched(self, change: Change, name: str, value: Any) -> bool:
-        if name == "id" or name in self.automatic:
+        if name == "id" or name in self.automatic[change.table]:
             return True
         if change.before is not None:
             return change.before[name] == value

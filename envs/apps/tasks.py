@@ -149,7 +149,7 @@ def judge(prepared: Prepared, world: World) -> Judgement:
     apps = catalogue.apps.values()
     ledger = Ledger(prepared.image, world.connection, {table for app in apps for table in app.volatile})
     happened, uncalled = ledger.explain(
-        plan.must, plan.may, prepared.life.supervisor.id, {name for app in apps for name in app.automatic}
+        plan.must, plan.may, prepared.life.supervisor.id, {app.name: app.automatic for app in apps}
     )
     checks = {"the task was completed": world.submission is not None, **happened}
     checks["nothing else was changed"] = not uncalled
