@@ -60,6 +60,9 @@ _REPLY_GRACE_S = 10.0
 _ROOM_DEADLINE_S = 600.0
 _SESSION_DRIVER = "repl"
 _MOST_SESSIONS = 256
+_LINGER_S = 60.0
+"""How long more slots than programs need stay idle. Sessions come in crowds, as in the iterations of a
+trainer, and a numeric slot takes a second to start."""
 _NAMESPACES = "fork server, namespaces"
 _BARE = "fork server, no namespaces"
 
@@ -196,6 +199,8 @@ def _package_folders() -> dict[str, str]:
 class Slot:
     """One fork server process and the socket to it. Used by one thread at a time."""
 
+    idle_since = 0.0
+
     def __init__(self, command: Sequence[str], config: dict[str, Any], *, script: str = "") -> None:
         self.folder = config["root"]
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -303,6 +308,7 @@ class Pool:
         self._idle: list[Slot] = []
         self._used: dict[str, int] = {"program": 0, "session": 0}
         self._closed = False
+        self._sweeper: threading.Timer | None = None
 
     def put(self, slot: Slot) -> None:
         """Take in a slot that was made already."""
@@ -362,18 +368,41 @@ class Pool:
         """Take a slot back after a run; one that is not healthy is killed and made anew when needed."""
         with self._free:
             self._used[kind] -= 1
-            # Sessions come and go in crowds; their slots are kept only as far as programs can use them.
-            keep = healthy and not self._closed and len(self._idle) < self.workers
+            keep = healthy and not self._closed
             if keep:
+                slot.idle_since = time.monotonic()
                 self._idle.append(slot)
+                self._sweep_later()
             self._free.notify_all()
         if not keep:
+            slot.kill()
+
+    def _sweep_later(self) -> None:
+        """See to it that a surplus of idle slots ends one day; called with the lock held."""
+        if len(self._idle) > self.workers and self._sweeper is None and not self._closed:
+            self._sweeper = threading.Timer(_LINGER_S / 4, self._sweep)
+            self._sweeper.daemon = True
+            self._sweeper.start()
+
+    def _sweep(self) -> None:
+        """Kill the slots that have been idle for long, but for as many as programs use."""
+        until = time.monotonic() - _LINGER_S
+        with self._free:
+            # The one that was used last is taken first, so the oldest stand in front.
+            surplus = max(0, len(self._idle) - self.workers)
+            old = [slot for slot in self._idle[:surplus] if slot.idle_since <= until]
+            self._idle = self._idle[len(old) :]
+            self._sweeper = None
+            self._sweep_later()
+        for slot in old:
             slot.kill()
 
     def close(self) -> None:
         """Kill idle slots; those in use are killed when they come back."""
         with self._free:
             self._closed = True
+            if self._sweeper is not None:
+                self._sweeper.cancel()
             idle, self._idle = self._idle, []
             self._free.notify_all()
         for slot in idle:

@@ -15,7 +15,7 @@ from dataclasses import fields, replace
 import pytest
 
 from palaestra.errors import OptionError, UnknownNameError
-from palaestra.sandboxes import ladder
+from palaestra.sandboxes import forkserver, ladder
 from palaestra.sandboxes.core import Ended, Launch, Limits, Program, Rung, Sandbox, SandboxError
 from palaestra.sandboxes.forkserver import ForkSandbox
 from palaestra.sandboxes.inside import kernel
@@ -390,6 +390,38 @@ def test_many_sessions_live_beside_running_programs(full):
     finally:
         for session in sessions:
             session.close()
+
+
+def test_slots_of_a_crowd_of_sessions_linger_for_the_next_crowd_and_end_one_day(monkeypatch):
+    def crowd(sandbox):
+        sessions = [sandbox.session(QUICK) for _ in range(5)]
+        assert [session.run("1 + 1").value for session in sessions] == ["2"] * 5
+        for session in sessions:
+            session.close()
+        return {slot.process.pid for slot in slots_of(sandbox)}
+
+    with ForkSandbox(2) as sandbox:
+        first = crowd(sandbox)
+        assert len(first) == 5
+        assert crowd(sandbox) == first
+        monkeypatch.setattr(forkserver, "_LINGER_S", 0.0)
+        sandbox._pool._sweep()
+        assert len(slots_of(sandbox)) == 2
+        left = {slot.process.pid for slot in slots_of(sandbox)}
+        assert left < first
+        assert sandbox.run(Program("print('still here')"), QUICK).ok
+        assert not any(os.path.exists(f"/proc/{pid}") for pid in first - left)
+
+
+def test_a_surplus_of_slots_ends_by_itself(monkeypatch):
+    monkeypatch.setattr(forkserver, "_LINGER_S", 0.2)
+    with ForkSandbox(2) as sandbox:
+        for session in [sandbox.session(QUICK) for _ in range(4)]:
+            session.close()
+        deadline = time.monotonic() + 20
+        while len(slots_of(sandbox)) > 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(slots_of(sandbox)) == 2
 
 
 # ---- kinds and the ladder ------------------------------------------------------------------------------
