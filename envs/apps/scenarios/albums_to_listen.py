@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import added, changed
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.todo_seed import add_list, add_task
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _NAMES = (
@@ -27,7 +28,7 @@ def prepare(draft: Draft) -> Plan:
         "GROUP BY b.title, a.name HAVING count(*) = 1 ORDER BY b.id"
     )
     albums = draft.sample(draft.rows(unique), draft.number(5, 7))
-    listing = draft.insert("todo_lists", person_id=draft.me.id, name=name, created_at=draft.moment(-60, -40))
+    listing = add_list(draft, draft.me, name, draft.moment(-60, -40))
     for album in albums:
         draft.connection.execute("DELETE FROM music_library_albums WHERE album_id = ?", [album["id"]])
     finished, owned, *rest = albums
@@ -36,14 +37,13 @@ def prepare(draft: Draft) -> Plan:
     )
     must = []
     for album in albums:
-        task = draft.insert(
-            "todo_tasks",
-            list_id=listing,
-            created_by=draft.me.id,
-            title=f"{album['title']} by {album['artist']}",
-            done=int(album is finished),
+        task = add_task(
+            draft,
+            listing,
+            draft.me,
+            f"{album['title']} by {album['artist']}",
+            made=draft.moment(-39, -30),
             completed_at=draft.moment(-20, -10) if album is finished else None,
-            created_at=draft.moment(-39, -30),
         )
         if album is not finished:
             must.append(changed("todo_tasks", task, done=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import changed, same_text
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _EVENTS = ("Garden party", "Movie night", "Brunch", "Book club", "Picnic", "Quiz evening", "Farewell drinks")
@@ -23,20 +24,8 @@ def prepare(draft: Draft) -> Plan:
     for place, title in enumerate(titles):
         host = friend if place < 2 else hosts[1 + place % 3]
         day = draft.life.day(draft.number(2, 20))
-        calendar = draft.value("SELECT id FROM calendar_calendars WHERE person_id = ?", host.id)
-        event = draft.insert(
-            "calendar_events",
-            person_id=host.id,
-            calendar_id=calendar,
-            title=title,
-            starts_at=f"{day}T18:00:00",
-            ends_at=f"{day}T20:00:00",
-            created_at=draft.moment(-20, -3),
-            updated_at=draft.life.day(-2) + "T09:00:00",
-        )
-        attendee = draft.insert(
-            "calendar_attendees", event_id=event, person_id=draft.me.id, invited_at=draft.moment(-3, -1)
-        )
+        event = add_event(draft, host, title, f"{day}T18:00", 120, {draft.me: "pending"})
+        attendee = draft.value("SELECT id FROM calendar_attendees WHERE event_id = ?", event)
         if host is friend:
             must.append(changed("calendar_attendees", attendee, answer="accepted"))
         else:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import added, changed
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.payments_seed import add_request, remove_requests
 from palaestra.envs.apps.skills import apis, every_page, login
 
 
 def prepare(draft: Draft) -> Plan:
     """Let friends ask for amounts on both sides of the limit, and one for exactly that much."""
     limit = draft.number(20, 45) * 100
-    for row in draft.rows("SELECT id FROM payments_requests WHERE status = 'pending'"):
-        draft.delete("payments_requests", row["id"])
+    remove_requests(draft)
     amounts = [
         limit,
         limit - draft.number(100, 900),
@@ -23,14 +23,7 @@ def prepare(draft: Draft) -> Plan:
     must = []
     for friend, amount in zip(friends, draft.sample(amounts, len(amounts)), strict=True):
         note = draft.choose(["tickets", "pizza", "taxi", "groceries", "present"])
-        request = draft.insert(
-            "payments_requests",
-            person_id=friend.id,
-            payer_id=draft.me.id,
-            amount=amount,
-            note=note,
-            created_at=draft.moment(-9, -1),
-        )
+        request = add_request(draft, friend, draft.me, amount, note, draft.moment(-9, -1))
         paid = amount <= limit
         must.append(changed("payments_requests", request, status="approved" if paid else "denied"))
         if paid:
@@ -39,13 +32,8 @@ def prepare(draft: Draft) -> Plan:
                     "payments_payments", receiver_id=friend.id, amount=amount, note=note, request_id=request
                 )
             )
-    draft.insert(
-        "payments_requests",
-        person_id=draft.me.id,
-        payer_id=draft.life.relations["partner"][0].id,
-        amount=limit - 500,
-        note="lunch",
-        created_at=draft.moment(-9, -1),
+    add_request(
+        draft, draft.me, draft.life.relations["partner"][0], limit - 500, "lunch", draft.moment(-9, -1)
     )
     return Plan(
         parameters={"limit": limit // 100},

@@ -5,6 +5,8 @@ from __future__ import annotations
 from palaestra.envs.apps.changes import Expected, added, changed
 from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.expenses_seed import add_debt, add_group
+from palaestra.envs.apps.services.payments_seed import add_request, add_transfer, remove_requests
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _NAMES = ("Raft trip", "Opera night", "Pottery course", "Housewarming", "Mushroom hunt", "Tennis camp")
@@ -14,17 +16,12 @@ def prepare(draft: Draft) -> Plan:
     """Let the supervisor owe members of a group money; some ask for that much, some for more or less."""
     name = draft.choose(_NAMES)
     people = draft.sample(draft.life.relations["friend"], 6)
-    for row in draft.rows("SELECT id FROM payments_requests WHERE status = 'pending'"):
-        draft.delete("payments_requests", row["id"])
-    group = draft.insert(
-        "expenses_groups", person_id=people[0].id, name=name, created_at=draft.moment(-60, -50)
-    )
-    for person in (draft.me, *people):
-        draft.insert("expenses_members", group_id=group, person_id=person.id)
+    remove_requests(draft)
+    group = add_group(draft, people[0], name, (draft.me, *people), draft.moment(-60, -50))
     debts = {person: draft.number(400, 3500) for person in people[:4]}
     for person, cents in debts.items():
-        _owe(draft, group, draft.me, person, cents)
-    _owe(draft, group, people[4], draft.me, 2600)
+        add_debt(draft, group, draft.me, person, cents, draft.moment(-40, -20))
+    add_debt(draft, group, people[4], draft.me, 2600, draft.moment(-40, -20))
     # Right, right, a little too much, too little; from one who owes, and from one who is even.
     asked = [(people[0], 0), (people[1], 0), (people[2], draft.number(1, 90)), (people[3], -100)]
     if draft.number(0, 1):
@@ -35,14 +32,7 @@ def prepare(draft: Draft) -> Plan:
     must += _request(draft, people[4], 2600, name, right=False)
     must += _request(draft, people[5], draft.number(300, 2000), name, right=False)
     _request(draft, people[2], debts[people[2]], "lunch", right=False)
-    draft.insert(
-        "payments_transfers",
-        person_id=draft.me.id,
-        card_id=draft.value("SELECT min(id) FROM payments_cards WHERE person_id = ?", draft.me.id),
-        direction="top_up",
-        amount=20_000,
-        created_at=draft.moment(-3, -2),
-    )
+    add_transfer(draft, draft.me, 20_000, draft.moment(-3, -2))
     return Plan(
         parameters={"name": name},
         must=must,
@@ -61,32 +51,9 @@ def prepare(draft: Draft) -> Plan:
     )
 
 
-def _owe(draft: Draft, group: int, debtor: Person, creditor: Person, cents: int) -> None:
-    expense = draft.insert(
-        "expenses_expenses",
-        group_id=group,
-        person_id=creditor.id,
-        payer_id=creditor.id,
-        description=draft.choose(["Tickets", "Food", "Petrol", "Rental", "Drinks"]),
-        amount=2 * cents,
-        spent_on=draft.life.day(-draft.number(20, 40)),
-        created_at=draft.moment(-19, -12),
-        updated_at=draft.moment(-11, -10),
-    )
-    for person in (debtor, creditor):
-        draft.insert("expenses_shares", expense_id=expense, person_id=person.id, amount=cents)
-
-
 def _request(draft: Draft, person: Person, amount: int, note: str, *, right: bool) -> list[Expected]:
     """Write a request to the supervisor; return what has to become of it."""
-    request = draft.insert(
-        "payments_requests",
-        person_id=person.id,
-        payer_id=draft.me.id,
-        amount=amount,
-        note=note,
-        created_at=draft.moment(-9, -1),
-    )
+    request = add_request(draft, person, draft.me, amount, note, draft.moment(-9, -1))
     if not right:
         return [changed("payments_requests", request, status="denied")]
     return [

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 
 from palaestra.envs.apps.changes import Expected, added, changed, same_text
-from palaestra.envs.apps.life import CITIES, Person
+from palaestra.envs.apps.life import CITIES
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event, cancel_events
 from palaestra.envs.apps.services.email_seed import deliver
 from palaestra.envs.apps.skills import apis, every_page, login
 
@@ -32,12 +33,8 @@ def prepare(draft: Draft) -> Plan:
     _book(draft, city, begin - datetime.timedelta(days=1), end + datetime.timedelta(days=1), -6)
     _book(draft, city, begin, end, -2)
     _book(draft, other, begin + datetime.timedelta(days=30), end + datetime.timedelta(days=30), -1)
-    for row in draft.rows(
-        "SELECT id FROM calendar_events WHERE starts_at < ? AND ends_at > ?",
-        (end + datetime.timedelta(days=2)).isoformat(),
-        (begin - datetime.timedelta(days=2)).isoformat(),
-    ):
-        draft.update("calendar_events", row["id"], cancelled=1)
+    around = datetime.timedelta(days=2)
+    cancel_events(draft, (begin - around).date().isoformat(), (end + around).date().isoformat())
     friends = draft.sample(draft.life.relations["friend"], 6)
     titles = draft.sample(_TITLES, len(_TITLES))
     hour = datetime.timedelta(hours=1)
@@ -45,21 +42,17 @@ def prepare(draft: Draft) -> Plan:
     must: list[Expected] = []
     for place, start in enumerate(inside):
         guests = friends[place : place + draft.number(1, 2)]
-        event = _event(draft, draft.me, titles[place], start, dict.fromkeys(guests, "accepted"))
-        draft.insert(
-            "calendar_attendees",
-            event_id=event,
-            person_id=friends[5].id,
-            answer="declined",
-            invited_at=draft.moment(-3, -2),
-        )
+        answers = {**dict.fromkeys(guests, "accepted"), friends[5]: "declined"}
+        event = add_event(draft, draft.me, titles[place], start, 120, answers)
         must.append(changed("calendar_events", event, cancelled=1))
         text = f"{titles[place]} on {start:%Y-%m-%d} is off, sorry!"
         must += [added("phone_messages", receiver_id=one.id, text=same_text(text)) for one in guests]
-    _event(draft, draft.me, titles[3], begin - 4 * hour, {friends[0]: "accepted"})
-    _event(draft, draft.me, titles[4], end + hour, {friends[1]: "pending"})
-    _event(draft, friends[4], titles[5], begin + 26 * hour, {draft.me: "accepted", friends[3]: "accepted"})
-    _event(draft, draft.me, titles[6], begin + 50 * hour, {friends[2]: "accepted"}, cancelled=1)
+    add_event(draft, draft.me, titles[3], begin - 4 * hour, 120, {friends[0]: "accepted"})
+    add_event(draft, draft.me, titles[4], end + hour, 120, {friends[1]: "pending"})
+    add_event(
+        draft, friends[4], titles[5], begin + 26 * hour, 120, {draft.me: "accepted", friends[3]: "accepted"}
+    )
+    add_event(draft, draft.me, titles[6], begin + 50 * hour, 120, {friends[2]: "accepted"}, cancelled=1)
     must.append(
         added(
             "todo_tasks",
@@ -96,37 +89,6 @@ def _book(draft: Draft, city: str, begin: datetime.datetime, end: datetime.datet
     body = f"Dear guest,\n\nDeparture: {begin.isoformat()}\nReturn: {end.isoformat()}\n\nEnjoy your flight!"
     moment = draft.moment(day, day)
     deliver(draft, "Skylark Airways", [draft.me], f"Your flight to {city}", body, moment, read=day < -3)
-
-
-def _event(
-    draft: Draft,
-    owner: Person,
-    title: str,
-    begin: datetime.datetime,
-    guests: dict[Person, str],
-    cancelled: int = 0,
-) -> int:
-    """Write an event of two hours."""
-    event = draft.insert(
-        "calendar_events",
-        person_id=owner.id,
-        calendar_id=draft.value("SELECT min(id) FROM calendar_calendars WHERE person_id = ?", owner.id),
-        title=title,
-        starts_at=begin.isoformat(),
-        ends_at=(begin + datetime.timedelta(hours=2)).isoformat(),
-        cancelled=cancelled,
-        created_at=draft.moment(-20, -8),
-        updated_at=draft.moment(-7, -7),
-    )
-    for person, answer in guests.items():
-        draft.insert(
-            "calendar_attendees",
-            event_id=event,
-            person_id=person.id,
-            answer=answer,
-            invited_at=draft.moment(-6, -4),
-        )
-    return event
 
 
 def gold(city: str, list_name: str) -> None:

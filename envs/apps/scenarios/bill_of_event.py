@@ -5,6 +5,9 @@ from __future__ import annotations
 from palaestra.envs.apps.changes import Expected, added
 from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event
+from palaestra.envs.apps.services.expenses_seed import equal_shares
+from palaestra.envs.apps.services.notes_seed import add_note
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _EVENTS = (
@@ -37,11 +40,15 @@ def prepare(draft: Draft) -> Plan:
     coming = guests[: draft.number(2, 4)]
     answers = dict.fromkeys(coming, "accepted")
     answers |= dict(zip(guests[4:6], draft.sample(["declined", "tentative"], 2), strict=True))
-    _event(draft, title, ago, answers)
-    _event(draft, title, ago + 21, {guests[5]: "accepted", guests[6]: "accepted", coming[0]: "accepted"})
+    add_event(draft, draft.me, title, f"{day}T17:00", 240, answers)
+    again = {guests[5]: "accepted", guests[6]: "accepted", coming[0]: "accepted"}
+    add_event(draft, draft.me, title, f"{draft.life.day(-ago - 21)}T17:00", 240, again)
     costs = {thing: draft.number(310, 4800) for thing in draft.sample(_THINGS, draft.number(3, 4))}
-    _note(draft, f"{note} {title}", [f"{thing}: {cents / 100:.2f}" for thing, cents in costs.items()])
-    _note(draft, f"{note} {title} (first try)", ["Drinks: 18.20", "Candles: 4.10"])
+    body = "\n".join(f"{thing}: {cents / 100:.2f}" for thing, cents in costs.items())
+    add_note(draft, draft.me, f"{note} {title}", body, draft.moment(-9, -2))
+    add_note(
+        draft, draft.me, f"{note} {title} (first try)", "Drinks: 18.20\nCandles: 4.10", draft.moment(-9, -2)
+    )
     group = added("expenses_groups", name=title)
     people = [draft.me, *coming]
     must: list[Expected] = [group]
@@ -68,55 +75,17 @@ def prepare(draft: Draft) -> Plan:
     )
 
 
-def _event(draft: Draft, title: str, ago: int, answers: dict[Person, str]) -> None:
-    day = draft.life.day(-ago)
-    event = draft.insert(
-        "calendar_events",
-        person_id=draft.me.id,
-        calendar_id=draft.value("SELECT min(id) FROM calendar_calendars WHERE person_id = ?", draft.me.id),
-        title=title,
-        starts_at=f"{day}T17:00:00",
-        ends_at=f"{day}T21:00:00",
-        created_at=draft.moment(-60, -50),
-        updated_at=draft.moment(-49, -45),
-    )
-    for person, answer in answers.items():
-        draft.insert(
-            "calendar_attendees",
-            event_id=event,
-            person_id=person.id,
-            answer=answer,
-            invited_at=draft.moment(-44, -41),
-        )
-
-
-def _note(draft: Draft, title: str, lines: list[str]) -> None:
-    draft.insert(
-        "notes_notes",
-        person_id=draft.me.id,
-        title=title,
-        body="\n".join(lines),
-        created_at=draft.moment(-9, -2),
-        updated_at=draft.moment(-1, 0),
-    )
-
-
 def _expense(
     group: Expected, payer: int, thing: str, cents: int, day: str, people: list[Person]
 ) -> list[Expected]:
     expense = added(
         "expenses_expenses", group_id=group, payer_id=payer, description=thing, amount=cents, spent_on=day
     )
-    share, rest = divmod(cents, len(people))
-    # As the app does it: cents that are left over go to the first ones by email address.
-    order = sorted(people, key=lambda person: person.email)
     return [
         expense,
         *(
-            added(
-                "expenses_shares", expense_id=expense, person_id=person.id, amount=share + int(place < rest)
-            )
-            for place, person in enumerate(order)
+            added("expenses_shares", expense_id=expense, person_id=person.id, amount=share)
+            for person, share in equal_shares(cents, people).items()
         ),
     ]
 

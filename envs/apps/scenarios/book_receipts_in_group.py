@@ -5,6 +5,7 @@ from __future__ import annotations
 from palaestra.envs.apps.changes import added
 from palaestra.envs.apps.prepared_files import clear, file
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.expenses_seed import add_expense, add_group
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _NAMES = (
@@ -36,11 +37,7 @@ def prepare(draft: Draft) -> Plan:
     path = f"/receipts/{name}"
     clear(draft, path)
     people = [draft.me, *draft.sample(draft.life.relations["friend"], draft.number(3, 4))]
-    group = draft.insert(
-        "expenses_groups", person_id=draft.me.id, name=name, kind="trip", created_at=draft.moment(-60, -50)
-    )
-    for person in people:
-        draft.insert("expenses_members", group_id=group, person_id=person.id)
+    group = add_group(draft, draft.me, name, people, draft.moment(-60, -50), kind="trip")
     kinds = ["yes"] * draft.number(3, 4) + ["no", "no", "booked"]
     must = []
     for place, (thing, kind) in enumerate(
@@ -56,7 +53,7 @@ def prepare(draft: Draft) -> Plan:
         columns = {"payer_id": draft.me.id, "description": thing, "amount": amount, "spent_on": day}
         if kind == "booked":
             draft.insert("files_tags", entry_id=receipt, tag="booked")
-            _known(draft, group, columns, [person.id for person in people], share)
+            add_expense(draft, group, draft.me, thing, amount, people, f"{day}T22:00:00")
         if kind == "yes":
             expense = added("expenses_expenses", group_id=group, **columns)
             must += [expense, added("files_tags", entry_id=receipt, tag="booked")]
@@ -75,20 +72,6 @@ def prepare(draft: Draft) -> Plan:
             NearMiss("one less", edit=("for receipt in shared:", "for receipt in shared[1:]:")),
         ],
     )
-
-
-def _known(draft: Draft, group: int, columns: dict, people: list[int], share: int) -> None:
-    made = draft.moment(-1, -1)
-    expense = draft.insert(
-        "expenses_expenses",
-        group_id=group,
-        person_id=draft.me.id,
-        created_at=made,
-        updated_at=made,
-        **columns,
-    )
-    for person in people:
-        draft.insert("expenses_shares", expense_id=expense, person_id=person, amount=share)
 
 
 def gold(name: str, path: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from palaestra.envs.apps.changes import added, changed
 from palaestra.envs.apps.prepared_store import empty_cart, labelled, product
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.todo_seed import add_list, add_task
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _NAMES = ("Moving in", "Summer camp", "Studio", "Allotment", "Club house", "Spare room", "Youth center")
@@ -25,7 +26,7 @@ def prepare(draft: Draft) -> Plan:
     empty_cart(draft)
     name, card = draft.choose(_NAMES), draft.choose(["blue card", "credit card"])
     label = draft.choose(["home", "parents"])
-    listing = draft.insert("todo_lists", person_id=draft.me.id, name=name, created_at=draft.moment(-80, -60))
+    listing = add_list(draft, draft.me, name, draft.moment(-80, -60))
     things = draft.sample(_THINGS, draft.number(5, 7))
     items, done = [], []
     for place, thing in enumerate(things):
@@ -38,13 +39,12 @@ def prepare(draft: Draft) -> Plan:
                 "UPDATE shopping_products SET supply = 0 WHERE name LIKE ?", [f"%{thing}"]
             )
         bought = place == 2
-        task = draft.insert(
-            "todo_tasks",
-            list_id=listing,
-            title=f"Buy: {thing}",
-            created_by=draft.me.id,
-            created_at=draft.moment(-40, -20),
-            done=int(bought),
+        task = add_task(
+            draft,
+            listing,
+            draft.me,
+            f"Buy: {thing}",
+            made=draft.moment(-40, -20),
             completed_at=draft.moment(-10, -2) if bought else None,
         )
         if place == 1:
@@ -54,13 +54,7 @@ def prepare(draft: Draft) -> Plan:
             items.append({"product_id": cheapest, "price": price})
             done.append(changed("todo_tasks", task, done=1))
     for title in (f"Measure the {things[3]}", "Carry the boxes"):
-        draft.insert(
-            "todo_tasks",
-            list_id=listing,
-            title=title,
-            created_by=draft.me.id,
-            created_at=draft.moment(-15, -2),
-        )
+        add_task(draft, listing, draft.me, title, made=draft.moment(-15, -2))
     subtotal = sum(item["price"] for item in items)
     fee = 0 if subtotal >= 5000 else 499
     order = added(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from palaestra.envs.apps.changes import changed
+from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event, cancel_events
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _TITLES = (
@@ -23,12 +25,7 @@ def prepare(draft: Draft) -> Plan:
     """Cancel what is there, then write events with all kinds of answers."""
     first = draft.number(2, 7)
     last = first + draft.number(4, 8)
-    for row in draft.rows(
-        "SELECT id FROM calendar_events WHERE ends_at >= ? AND starts_at < ?",
-        draft.life.day(first - 1),
-        draft.life.day(last + 2),
-    ):
-        draft.update("calendar_events", row["id"], cancelled=1)
+    cancel_events(draft, draft.life.day(first - 1), draft.life.day(last + 1))
     no, yes, open_, perhaps = "declined", "accepted", "pending", "tentative"
     kinds = [
         (first, [no, no, no]),
@@ -43,19 +40,12 @@ def prepare(draft: Draft) -> Plan:
         kinds.append((draft.number(first, last), [no, no]))
     must = []
     for title, (offset, answers) in zip(draft.sample(_TITLES, len(kinds)), kinds, strict=True):
-        event = _event(draft, draft.me.id, title, offset, answers)
+        event = _event(draft, draft.me, title, offset, answers)
         if answers and set(answers) == {no} and offset <= last:
             must.append(changed("calendar_events", event, cancelled=1))
     # The same of a friend, where the supervisor alone was invited and has declined.
     friend = draft.choose(draft.life.relations["friend"])
-    theirs = _event(draft, friend.id, _TITLES[0], first + 1, [])
-    draft.insert(
-        "calendar_attendees",
-        event_id=theirs,
-        person_id=draft.me.id,
-        answer=no,
-        invited_at=draft.moment(-4, -1),
-    )
+    add_event(draft, friend, _TITLES[0], f"{draft.life.day(first + 1)}T15:00", 120, {draft.me: no})
     return Plan(
         parameters={"first": draft.life.day(first), "last": draft.life.day(last)},
         must=must,
@@ -76,27 +66,10 @@ def prepare(draft: Draft) -> Plan:
     )
 
 
-def _event(draft: Draft, person: int, title: str, offset: int, answers: list[str]) -> int:
-    day, hour = draft.life.day(offset), draft.number(9, 19)
-    event = draft.insert(
-        "calendar_events",
-        person_id=person,
-        calendar_id=draft.value("SELECT min(id) FROM calendar_calendars WHERE person_id = ?", person),
-        title=title,
-        starts_at=f"{day}T{hour:02}:00:00",
-        ends_at=f"{day}T{hour + 2:02}:00:00",
-        created_at=draft.moment(-20, -8),
-        updated_at=draft.moment(-7, -5),
-    )
-    for guest, answer in zip(draft.sample(draft.life.known, len(answers)), answers, strict=True):
-        draft.insert(
-            "calendar_attendees",
-            event_id=event,
-            person_id=guest.id,
-            answer=answer,
-            invited_at=draft.moment(-4, -1),
-        )
-    return event
+def _event(draft: Draft, person: Person, title: str, offset: int, answers: list[str]) -> int:
+    guests = draft.sample([one for one in draft.life.known if one != person], len(answers))
+    start = f"{draft.life.day(offset)}T{draft.number(9, 19):02}:00"
+    return add_event(draft, person, title, start, 120, dict(zip(guests, answers, strict=True)))
 
 
 def gold(first: str, last: str) -> None:

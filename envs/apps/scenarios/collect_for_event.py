@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from palaestra.envs.apps.changes import Expected, added, changed
-from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event
+from palaestra.envs.apps.services.notes_seed import add_note
+from palaestra.envs.apps.services.payments_seed import add_payment, remove_requests
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _EVENTS = ("Paella evening", "Pub quiz", "Sledging day", "Zoo visit", "Laser tag", "Barn dance")
@@ -16,28 +18,22 @@ def prepare(draft: Draft) -> Plan:
     title, ago = draft.choose(_EVENTS), draft.number(4, 12)
     day, folks = draft.life.day(-ago), draft.sample(draft.life.relations["friend"], 7)
     coming, others = folks[: draft.number(3, 5)], folks[5:]
-    for row in draft.rows("SELECT id FROM payments_requests WHERE status = 'pending'"):
-        draft.delete("payments_requests", row["id"])
-    _event(draft, title, -ago, dict.fromkeys(coming, "accepted") | dict.fromkeys(others, "declined"))
-    _event(draft, title, 30, dict.fromkeys([*others, coming[0]], "accepted"))
+    remove_requests(draft)
+    answers = dict.fromkeys(coming, "accepted") | dict.fromkeys(others, "declined")
+    add_event(draft, draft.me, title, f"{day}T17:00", 240, answers)
+    answers = dict.fromkeys([*others, coming[0]], "accepted")
+    add_event(draft, draft.me, title, f"{draft.life.day(30)}T17:00", 240, answers)
     count = len(coming) + 1
     costs = {thing: draft.number(500, 4000) for thing in draft.sample(_THINGS, draft.number(2, 4))}
     costs[next(iter(costs))] += -sum(costs.values()) % count
     share = sum(costs.values()) // count
     body = "\n".join(f"{thing}: {cents / 100:.2f}" for thing, cents in costs.items())
-    note = draft.insert(
-        "notes_notes",
-        person_id=draft.me.id,
-        title=f"Costs: {title}",
-        body=body,
-        created_at=f"{day}T23:00:00",
-        updated_at=f"{day}T23:30:00",
-    )
+    note = add_note(draft, draft.me, f"Costs: {title}", body, f"{day}T23:00:00")
     paid = coming[0]
-    _pay(draft, paid, draft.me, share, title)
+    add_payment(draft, paid, draft.me, share, title, draft.moment(-3, -1))
     # The same amount for something else, and a payment in the other direction, settle nothing.
-    _pay(draft, coming[1], draft.me, share, "coffee")
-    _pay(draft, draft.me, coming[2], share, title)
+    add_payment(draft, coming[1], draft.me, share, "coffee", draft.moment(-3, -1))
+    add_payment(draft, draft.me, coming[2], share, title, draft.moment(-3, -1))
     must: list[Expected] = [
         added("payments_requests", payer_id=person.id, amount=share, note=title) for person in coming[1:]
     ]
@@ -53,39 +49,6 @@ def prepare(draft: Draft) -> Plan:
             NearMiss("the note stays", edit=("apis.notes.append_to_note(", "dict(")),
             NearMiss("without a note", edit=(", note=title)", ")")),
         ],
-    )
-
-
-def _event(draft: Draft, title: str, offset: int, answers: dict[Person, str]) -> None:
-    day = draft.life.day(offset)
-    event = draft.insert(
-        "calendar_events",
-        person_id=draft.me.id,
-        calendar_id=draft.value("SELECT min(id) FROM calendar_calendars WHERE person_id = ?", draft.me.id),
-        title=title,
-        starts_at=f"{day}T17:00:00",
-        ends_at=f"{day}T21:00:00",
-        created_at=draft.moment(-60, -50),
-        updated_at=draft.moment(-49, -45),
-    )
-    for person, answer in answers.items():
-        draft.insert(
-            "calendar_attendees",
-            event_id=event,
-            person_id=person.id,
-            answer=answer,
-            invited_at=draft.moment(-44, -41),
-        )
-
-
-def _pay(draft: Draft, sender: Person, receiver: Person, amount: int, note: str) -> None:
-    draft.insert(
-        "payments_payments",
-        person_id=sender.id,
-        receiver_id=receiver.id,
-        amount=amount,
-        note=note,
-        created_at=draft.moment(-3, -1),
     )
 
 

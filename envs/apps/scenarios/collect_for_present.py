@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from palaestra.envs.apps.changes import added
-from palaestra.envs.apps.prepared_events import event
 from palaestra.envs.apps.prepared_store import order, product
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _TITLES = ("Housewarming", "Wedding party", "Retirement party", "Graduation party", "Farewell", "Name day")
@@ -18,8 +18,11 @@ def prepare(draft: Draft) -> Plan:
     people = draft.sample([*draft.life.relations["friend"], *draft.life.relations["coworker"]], 7)
     answers = draft.sample(["accepted"] * draft.number(3, 5) + ["declined", "pending", "tentative"], 6)
     came = [one for one, answer in zip(people, answers, strict=False) if answer == "accepted"]
-    event(draft, title, day, dict(zip((one.id for one in people), answers, strict=False)))
-    event(draft, title, day - 366, {people[6].id: "accepted", people[0].id: "accepted"})
+    add_event(
+        draft, draft.me, title, f"{draft.life.day(day)}T18:00", 180, dict(zip(people, answers, strict=False))
+    )
+    answers = {people[6]: "accepted", people[0]: "accepted"}
+    add_event(draft, draft.me, title, f"{draft.life.day(day - 366)}T18:00", 180, answers)
     share = draft.number(8, 25) * 50 + 20
     price = share * (len(came) + 1)
     wanted = product(draft, present, price + 700 * (len(came) + 1))

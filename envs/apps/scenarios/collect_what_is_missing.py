@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from palaestra.envs.apps.changes import Expected, added, same_text
-from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.expenses_seed import add_debt, add_group
+from palaestra.envs.apps.services.payments_seed import add_payment
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _NAMES = ("Glider flight", "Mushroom walk", "Ice rink", "Drum course", "Vineyard tour", "Ceramics course")
@@ -20,21 +21,24 @@ def prepare(draft: Draft) -> Plan:
     name, text = draft.choose(_NAMES), draft.choose(_TEXTS)
     friends = draft.sample(draft.life.relations["friend"], 7)
     paid, unpaid = friends[: draft.number(1, 2)], friends[2 : 2 + draft.number(2, 3)]
-    group = draft.insert(
-        "expenses_groups", person_id=draft.me.id, name=name, created_at=draft.moment(-60, -50)
-    )
-    for person in (draft.me, *friends[:6]):
-        draft.insert("expenses_members", group_id=group, person_id=person.id)
+    group = add_group(draft, draft.me, name, (draft.me, *friends[:6]), draft.moment(-60, -50))
     # No two debts are alike: an amount alone must not tell whose it is.
     base = draft.number(6, 30) * 100
     debts = {person: base + 137 * place for place, person in enumerate([*paid, *unpaid])}
     for person, cents in debts.items():
-        _owe(draft, group, person, draft.me, cents)
-    _owe(draft, group, draft.me, friends[5], 2140)
+        add_debt(draft, group, person, draft.me, cents, draft.moment(-40, -20))
+    add_debt(draft, group, draft.me, friends[5], 2140, draft.moment(-40, -20))
     for person in paid:
-        _pay(draft, person, debts[person], name)
-    _pay(draft, unpaid[0], debts[unpaid[0]], draft.choose(["taxi", "lunch", "book"]))
-    _pay(draft, friends[6], base, name)
+        add_payment(draft, person, draft.me, debts[person], name, draft.moment(-8, -1))
+    add_payment(
+        draft,
+        unpaid[0],
+        draft.me,
+        debts[unpaid[0]],
+        draft.choose(["taxi", "lunch", "book"]),
+        draft.moment(-8, -1),
+    )
+    add_payment(draft, friends[6], draft.me, base, name, draft.moment(-8, -1))
     must: list[Expected] = [
         added(
             "expenses_settlements",
@@ -62,33 +66,6 @@ def prepare(draft: Draft) -> Plan:
             NearMiss("nothing recorded", edit=("apis.expenses.record_settlement(", "dict(")),
             NearMiss("one debtor less", edit=("for debt in debts:", "for debt in debts[1:]:")),
         ],
-    )
-
-
-def _owe(draft: Draft, group: int, debtor: Person, creditor: Person, cents: int) -> None:
-    expense = draft.insert(
-        "expenses_expenses",
-        group_id=group,
-        person_id=creditor.id,
-        payer_id=creditor.id,
-        description=draft.choose(["Tickets", "Food", "Petrol", "Rental", "Drinks"]),
-        amount=2 * cents,
-        spent_on=draft.life.day(-draft.number(20, 40)),
-        created_at=draft.moment(-19, -12),
-        updated_at=draft.moment(-11, -10),
-    )
-    for person in (debtor, creditor):
-        draft.insert("expenses_shares", expense_id=expense, person_id=person.id, amount=cents)
-
-
-def _pay(draft: Draft, sender: Person, cents: int, note: str) -> None:
-    draft.insert(
-        "payments_payments",
-        person_id=sender.id,
-        receiver_id=draft.me.id,
-        amount=cents,
-        note=note,
-        created_at=draft.moment(-8, -1),
     )
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
-
 from palaestra.envs.apps.changes import changed
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event, cancel_events
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _TITLES = ("Workshop", "Tasting", "Open house", "Rehearsal", "Match", "Barbecue")
@@ -15,13 +14,12 @@ def prepare(draft: Draft) -> Plan:
     """Clear a day, fill it with events of the supervisor, and put invitations over and beside them."""
     day = draft.life.day(draft.number(3, 12))
     me = draft.me.id
-    for row in draft.rows("SELECT id FROM calendar_events WHERE substr(starts_at, 1, 10) = ?", day):
-        draft.update("calendar_events", row["id"], cancelled=1)
+    cancel_events(draft, day, day)
     for row in draft.rows("SELECT id FROM calendar_attendees WHERE person_id = ? AND answer = 'pending'", me):
         draft.update("calendar_attendees", row["id"], answer="tentative")
     start = draft.number(9, 11)
     for hour, title in ((start, "Dentist"), (start + 5, "Call with the bank")):
-        _event(draft, me, title, day, hour * 60, 60)
+        add_event(draft, draft.me, title, f"{day}T{hour:02}:00", 60)
     # Over the first, over the end of the second, touching the first, between them, before them.
     times = [
         (60 * start - 30, 60),
@@ -33,10 +31,10 @@ def prepare(draft: Draft) -> Plan:
     hosts = draft.sample(draft.life.relations["friend"], 5)
     must = []
     for place, (title, host) in enumerate(zip(draft.sample(_TITLES, 5), hosts, strict=True)):
-        event = _event(draft, host.id, title, day, *times[place])
-        attendee = draft.insert(
-            "calendar_attendees", event_id=event, person_id=me, invited_at=draft.moment(-6, -1)
-        )
+        minute, minutes = times[place]
+        begin = f"{day}T{minute // 60:02}:{minute % 60:02}"
+        event = add_event(draft, host, title, begin, minutes, {draft.me: "pending"})
+        attendee = draft.value("SELECT id FROM calendar_attendees WHERE event_id = ?", event)
         if place < 2:
             must.append(changed("calendar_attendees", attendee, answer="declined"))
     return Plan(
@@ -57,20 +55,6 @@ def prepare(draft: Draft) -> Plan:
             ),
             NearMiss("tentative", edit=("answer='declined'", "answer='tentative'")),
         ],
-    )
-
-
-def _event(draft: Draft, person: int, title: str, day: str, minute: int, minutes: int) -> int:
-    start = datetime.datetime.fromisoformat(day) + datetime.timedelta(minutes=minute)
-    return draft.insert(
-        "calendar_events",
-        person_id=person,
-        calendar_id=draft.value("SELECT id FROM calendar_calendars WHERE person_id = ? ORDER BY id", person),
-        title=title,
-        starts_at=start.isoformat(),
-        ends_at=(start + datetime.timedelta(minutes=minutes)).isoformat(),
-        created_at=draft.moment(-20, -8),
-        updated_at=draft.moment(-7, -7),
     )
 
 

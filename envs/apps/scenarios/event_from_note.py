@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import Expected, added, changed
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.notes_seed import add_note
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _EVENTS = (
@@ -34,10 +35,10 @@ def prepare(draft: Draft) -> Plan:
         f"Guests: {', '.join(guest.email for guest in guests)}",
         f"Bring: {', '.join(things)}",
     ]
-    note = _note(draft, f"Plan: {title}", "\n".join(lines), archived=0)
+    note = add_note(draft, draft.me, f"Plan: {title}", "\n".join(lines), draft.moment(-30, -12))
     old = [f"Day: {draft.life.day(offset - 2)}", *lines[1:4], f"Guests: {guests[0].email}", "Bring: a cake"]
-    _note(draft, f"Plan: {title} (draft)", "\n".join(old), archived=0)
-    _note(draft, f"Plan: {title}", "\n".join(old), archived=1)
+    add_note(draft, draft.me, f"Plan: {title} (draft)", "\n".join(old), draft.moment(-30, -12))
+    add_note(draft, draft.me, f"Plan: {title}", "\n".join(old), draft.moment(-30, -12), archived=1)
     event = added(
         "calendar_events",
         calendar_id=draft.value("SELECT min(id) FROM calendar_calendars WHERE person_id = ?", draft.me.id),
@@ -69,18 +70,6 @@ def prepare(draft: Draft) -> Plan:
             NearMiss("without the place", edit=(", place=plan['Place']", "")),
             NearMiss("the note stays", edit=("apis.notes.update_note(", "dict(")),
         ],
-    )
-
-
-def _note(draft: Draft, title: str, body: str, archived: int) -> int:
-    return draft.insert(
-        "notes_notes",
-        person_id=draft.me.id,
-        title=title,
-        body=body,
-        archived=archived,
-        created_at=draft.moment(-30, -12),
-        updated_at=draft.moment(-10, -1),
     )
 
 

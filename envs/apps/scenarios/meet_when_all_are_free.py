@@ -7,6 +7,7 @@ import datetime
 from palaestra.envs.apps.changes import added
 from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event, cancel_events
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _TITLES = (
@@ -23,13 +24,13 @@ def prepare(draft: Draft) -> Plan:
     offset, minutes = draft.number(1, 9), draft.choose([40, 45, 50, 60, 75, 90])
     people = [draft.me, *draft.sample(draft.life.relations["coworker"], 2)]
     first, last = draft.life.day(offset), draft.life.day(offset + 6)
-    _clear(draft, people, first)
+    cancel_events(draft, first, first)
     late = draft.number(0, 2) * 15
     begin = datetime.datetime.fromisoformat(f"{first}T09:00:00")
 
     def busy(host: Person, start: int, end: int, guest: Person | None = None, answer: str = "") -> None:
-        times = (begin + datetime.timedelta(minutes=minute) for minute in (start, end))
-        _event(draft, host, tuple(times), guest, answer)
+        since = begin + datetime.timedelta(minutes=start)
+        add_event(draft, host, "Busy", since, end - start, {guest: answer} if guest else {})
 
     manager = draft.life.relations["manager"][0]
     busy(draft.me, 0, 120 + late)
@@ -77,41 +78,6 @@ def prepare(draft: Draft) -> Plan:
             ),
         ],
     )
-
-
-def _clear(draft: Draft, people: list[Person], day: str) -> None:
-    for person in people:
-        rows = draft.rows(
-            "SELECT e.id FROM calendar_events e LEFT JOIN calendar_attendees a ON a.event_id = e.id "
-            "WHERE ?1 IN (e.person_id, a.person_id) AND e.ends_at >= ?2 AND e.starts_at <= ?2 || 'T23:59:59'",
-            person.id,
-            day,
-        )
-        for row in rows:
-            draft.update("calendar_events", row["id"], cancelled=1)
-
-
-def _event(
-    draft: Draft, host: Person, times: tuple[datetime.datetime, ...], guest: Person | None, answer: str
-) -> None:
-    event = draft.insert(
-        "calendar_events",
-        person_id=host.id,
-        calendar_id=draft.value("SELECT min(id) FROM calendar_calendars WHERE person_id = ?", host.id),
-        title="Busy",
-        starts_at=times[0].isoformat(),
-        ends_at=times[1].isoformat(),
-        created_at=draft.moment(-20, -8),
-        updated_at=draft.moment(-7, -5),
-    )
-    if guest is not None:
-        draft.insert(
-            "calendar_attendees",
-            event_id=event,
-            person_id=guest.id,
-            answer=answer,
-            invited_at=draft.moment(-4, -1),
-        )
 
 
 def _first_common(draft: Draft, people: list[int], offset: int, minutes: int) -> datetime.datetime:

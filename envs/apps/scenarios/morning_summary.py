@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import added, same_text
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.todo_seed import add_list, add_task
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _TITLES = (
@@ -29,15 +30,15 @@ def prepare(draft: Draft) -> Plan:
     # Whether the others have read what was written to them does not count.
     sent = draft.value("SELECT max(id) FROM phone_messages WHERE person_id = ?", me)
     draft.update("phone_messages", sent, read=0)
-    listing = draft.insert("todo_lists", person_id=me, name="Small things", created_at=draft.moment(-60, -40))
+    listing = add_list(draft, draft.me, "Small things", draft.moment(-60, -40))
     for place, thing in enumerate(("Water", "Vacuum", "Call back", "Stretch", "Sweep")):
-        draft.insert(
-            "todo_tasks",
-            list_id=listing,
-            title=thing,
+        add_task(
+            draft,
+            listing,
+            draft.me,
+            thing,
+            made=draft.moment(-39, -30),
             due_date=draft.life.day(place - draft.number(1, 3)),
-            created_by=me,
-            created_at=draft.moment(-39, -30),
         )
     counts = {
         "Tasks due today": draft.value(

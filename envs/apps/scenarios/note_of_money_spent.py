@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import added, same_text
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.expenses_seed import add_expense
+from palaestra.envs.apps.services.payments_seed import add_payment
 from palaestra.envs.apps.skills import apis, every_page, login
+
+_THINGS = ("Light bulbs", "Cleaning things", "Coffee beans", "Window repair")
 
 
 def prepare(draft: Draft) -> Plan:
@@ -14,18 +18,17 @@ def prepare(draft: Draft) -> Plan:
     begin = end + draft.number(14, 40)
     first, last = draft.life.day(-begin), draft.life.day(-end)
     title = draft.choose(["My money", "Looking back", "Sums", "Accounts"]) + f" since {first}"
+    home = [draft.me, *draft.life.relations["roommate"]]
+    group = draft.value("SELECT id FROM expenses_groups WHERE person_id = ? AND name = 'Apartment'", me)
     for offset in (begin + 1, begin, end, end - 1):
-        friend = draft.choose(draft.life.relations["friend"]).id
-        for sender, receiver in ((me, friend), (friend, me)):
-            draft.insert(
-                "payments_payments",
-                person_id=sender,
-                receiver_id=receiver,
-                amount=draft.number(210, 4800),
-                note=draft.choose(["tickets", "pizza", "taxi"]),
-                created_at=draft.moment(-offset, -offset),
-            )
-        _expense(draft, draft.life.day(-offset))
+        friend = draft.choose(draft.life.relations["friend"])
+        for sender, receiver in ((draft.me, friend), (friend, draft.me)):
+            note, cents = draft.choose(["tickets", "pizza", "taxi"]), draft.number(210, 4800)
+            add_payment(draft, sender, receiver, cents, note, draft.moment(-offset, -offset))
+        what, cents = draft.choose(_THINGS), draft.number(200, 1900) * len(home)
+        add_expense(
+            draft, group, draft.choose(home), what, cents, home, f"{draft.life.day(-offset)}T22:00:00"
+        )
     sums = {
         "Sent": "SELECT total(amount) FROM payments_payments WHERE person_id = ?1 "
         "AND substr(created_at, 1, 10) BETWEEN ?2 AND ?3",
@@ -47,28 +50,6 @@ def prepare(draft: Draft) -> Plan:
             NearMiss("without the tag", edit=(", tags=['money']", "")),
         ],
     )
-
-
-def _expense(draft: Draft, day: str) -> None:
-    """Add an expense to the group of the apartment, paid by a roommate or the supervisor."""
-    group = draft.value(
-        "SELECT id FROM expenses_groups WHERE person_id = ? AND name = 'Apartment'", draft.me.id
-    )
-    people = [draft.me, *draft.life.relations["roommate"]]
-    payer, share = draft.choose(people), draft.number(200, 1900)
-    expense = draft.insert(
-        "expenses_expenses",
-        group_id=group,
-        person_id=payer.id,
-        payer_id=payer.id,
-        description=draft.choose(["Light bulbs", "Cleaning things", "Coffee beans", "Window repair"]),
-        amount=share * len(people),
-        spent_on=day,
-        created_at=f"{day}T22:00:00",
-        updated_at=f"{day}T22:00:00",
-    )
-    for person in people:
-        draft.insert("expenses_shares", expense_id=expense, person_id=person.id, amount=share)
 
 
 def gold(first: str, last: str, title: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from palaestra.envs.apps.changes import added, same_text
-from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.expenses_seed import add_debt, add_group, add_settlement
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _NAMES = ("Sailing week", "Garden plot", "Carpool", "Theatre evenings", "Band practice", "Moving day")
@@ -15,28 +15,21 @@ def prepare(draft: Draft) -> Plan:
     """Found a group in which some owe the supervisor, some are owed, and one is even."""
     name, title = draft.choose(_NAMES), draft.choose(_TITLES)
     people = draft.sample(draft.life.relations["friend"], 5)
-    group = _group(draft, name, people)
+    made = draft.moment(-60, -50)
+    group = add_group(draft, draft.me, name, (draft.me, *people), made)
     # The same people owe each other something else in another group.
-    other = _group(draft, f"{name} last year", people[:3])
+    other = add_group(draft, draft.me, f"{name} last year", (draft.me, *people[:3]), made)
     for person in people[:2]:
-        _owe(draft, other, person, draft.me, draft.number(200, 3000))
+        add_debt(draft, other, person, draft.me, draft.number(200, 3000), draft.moment(-40, -20))
     balances = {person: draft.number(250, 6000) for person in people[:2]}
     balances |= {person: -draft.number(250, 6000) for person in people[2 : draft.number(3, 4)]}
     for person, cents in balances.items():
         debtor, creditor = (person, draft.me) if cents > 0 else (draft.me, person)
-        _owe(draft, group, debtor, creditor, abs(cents))
-    _owe(draft, group, people[4], draft.me, 1500)
-    draft.insert(
-        "expenses_settlements",
-        group_id=group,
-        person_id=people[4].id,
-        receiver_id=draft.me.id,
-        amount=1500,
-        settled_on=draft.life.day(-3),
-        created_at=draft.moment(-3, -3),
-    )
+        add_debt(draft, group, debtor, creditor, abs(cents), draft.moment(-40, -20))
+    add_debt(draft, group, people[4], draft.me, 1500, draft.moment(-40, -20))
+    add_settlement(draft, group, people[4], draft.me, 1500, draft.moment(-3, -3))
     # What the others owe each other is none of the supervisor's business.
-    _owe(draft, group, people[0], people[2], 900)
+    add_debt(draft, group, people[0], people[2], 900, draft.moment(-40, -20))
     lines = sorted(f"{person.name}: {cents / 100:.2f}" for person, cents in balances.items())
     return Plan(
         parameters={"name": name, "title": title},
@@ -52,31 +45,6 @@ def prepare(draft: Draft) -> Plan:
             NearMiss("whole dollars", edit=(":.2f}", ":.0f}")),
         ],
     )
-
-
-def _group(draft: Draft, name: str, people: list[Person]) -> int:
-    group = draft.insert(
-        "expenses_groups", person_id=draft.me.id, name=name, created_at=draft.moment(-60, -50)
-    )
-    for person in (draft.me, *people):
-        draft.insert("expenses_members", group_id=group, person_id=person.id)
-    return group
-
-
-def _owe(draft: Draft, group: int, debtor: Person, creditor: Person, cents: int) -> None:
-    expense = draft.insert(
-        "expenses_expenses",
-        group_id=group,
-        person_id=creditor.id,
-        payer_id=creditor.id,
-        description=draft.choose(["Tickets", "Food", "Petrol", "Rental", "Drinks"]),
-        amount=2 * cents,
-        spent_on=draft.life.day(-draft.number(20, 40)),
-        created_at=draft.moment(-19, -12),
-        updated_at=draft.moment(-11, -10),
-    )
-    for person in (debtor, creditor):
-        draft.insert("expenses_shares", expense_id=expense, person_id=person.id, amount=cents)
 
 
 def gold(name: str, title: str) -> None:

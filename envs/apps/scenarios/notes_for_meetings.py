@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from palaestra.envs.apps.changes import added, same_text
-from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event, cancel_events
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _TITLES = (
@@ -27,10 +27,7 @@ def prepare(draft: Draft) -> Plan:
         draft.choose(["work", "ideas"]),
         draft.choose(["agenda", "team"]),
     )
-    for row in draft.rows(
-        "SELECT id FROM calendar_events WHERE ends_at >= ? AND starts_at < ?", day, draft.life.day(offset + 1)
-    ):
-        draft.update("calendar_events", row["id"], cancelled=1)
+    cancel_events(draft, day, day)
     folder_id = draft.value(
         "SELECT id FROM notes_folders WHERE person_id = ? AND name = ?", draft.me.id, folder
     )
@@ -39,7 +36,8 @@ def prepare(draft: Draft) -> Plan:
     for place, title in enumerate(titles[: draft.number(2, 4)]):
         team = draft.sample(draft.life.relations["coworker"], 5)
         answers = ["accepted", "accepted", "declined", "pending", draft.choose(["accepted", "tentative"])]
-        _event(draft, draft.me, title, day, 8 + 2 * place, dict(zip(team, answers, strict=True)))
+        start = f"{day}T{8 + 2 * place:02}:00"
+        add_event(draft, draft.me, title, start, 45, dict(zip(team, answers, strict=True)), calendar="Work")
         coming = [person.name for person, answer in zip(team, answers, strict=True) if answer == "accepted"]
         must.append(
             added(
@@ -51,9 +49,10 @@ def prepare(draft: Draft) -> Plan:
             )
         )
     manager, guest = draft.life.relations["manager"][0], draft.life.relations["coworker"][0]
-    _event(draft, draft.me, titles[4], day, 17, {})
-    _event(draft, manager, titles[5], day, 18, {draft.me: "accepted", guest: "accepted"})
-    _event(draft, draft.me, titles[6], draft.life.day(offset + 1), 9, {guest: "accepted"})
+    add_event(draft, draft.me, titles[4], f"{day}T17:00", 45, calendar="Work")
+    add_event(draft, manager, titles[5], f"{day}T18:00", 45, {draft.me: "accepted", guest: "accepted"})
+    later = f"{draft.life.day(offset + 1)}T09:00"
+    add_event(draft, draft.me, titles[6], later, 45, {guest: "accepted"}, calendar="Work")
     return Plan(
         parameters={"day": day, "folder": folder, "tag": tag},
         must=must,
@@ -66,27 +65,6 @@ def prepare(draft: Draft) -> Plan:
             NearMiss("without the day", edit=("{event['title']}, {day}", "{event['title']}")),
         ],
     )
-
-
-def _event(draft: Draft, host: Person, title: str, day: str, hour: int, answers: dict[Person, str]) -> None:
-    event = draft.insert(
-        "calendar_events",
-        person_id=host.id,
-        calendar_id=draft.value("SELECT max(id) FROM calendar_calendars WHERE person_id = ?", host.id),
-        title=title,
-        starts_at=f"{day}T{hour:02}:00:00",
-        ends_at=f"{day}T{hour:02}:45:00",
-        created_at=draft.moment(-20, -8),
-        updated_at=draft.moment(-7, -5),
-    )
-    for person, answer in answers.items():
-        draft.insert(
-            "calendar_attendees",
-            event_id=event,
-            person_id=person.id,
-            answer=answer,
-            invited_at=draft.moment(-4, -1),
-        )
 
 
 def gold(day: str, folder: str, tag: str) -> None:

@@ -6,6 +6,7 @@ from palaestra.envs.apps.changes import added, same_text
 from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.prepared_store import empty_cart, labelled, product
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.phone_seed import add_message
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _PLACES = (
@@ -67,13 +68,13 @@ def prepare(draft: Draft) -> Plan:
 
 
 def _wish(draft: Draft, friend: Person, place: str, quantity: int, thing: str, day: int) -> None:
-    draft.insert(
-        "phone_messages",
-        person_id=friend.id,
-        receiver_id=draft.me.id,
-        text=f"Please order {quantity} x {thing} for me, for {place}",
+    add_message(
+        draft,
+        friend,
+        draft.me,
+        f"Please order {quantity} x {thing} for me, for {place}",
+        draft.moment(day, day),
         read=draft.number(0, 1),
-        sent_at=draft.moment(day, day),
     )
 
 

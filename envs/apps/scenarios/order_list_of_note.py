@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from palaestra.envs.apps.changes import added, changed, removed
 from palaestra.envs.apps.prepared_store import empty_cart, labelled, product
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.notes_seed import add_note
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _TITLES = ("For the balcony", "Party things", "New kitchen", "Camping gear", "For the workshop", "Guest room")
@@ -42,15 +41,13 @@ def prepare(draft: Draft) -> Plan:
     old = draft.insert(
         "shopping_cart", person_id=draft.me.id, product_id=other, created_at=draft.moment(-2, -1)
     )
-    made = draft.moment(-3, -1)
-    note = draft.insert(
-        "notes_notes",
-        person_id=draft.me.id,
-        title=title,
-        body="\n".join(draft.sample(lines, len(lines))),
-        tags=json.dumps(["home"]),
-        created_at=made,
-        updated_at=made,
+    note = add_note(
+        draft,
+        draft.me,
+        title,
+        "\n".join(draft.sample(lines, len(lines))),
+        draft.moment(-3, -1),
+        tags=["home"],
     )
     subtotal = sum(item["price"] * item["quantity"] for item in items)
     order = added(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import added, changed
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.payments_seed import add_transfer
+from palaestra.envs.apps.services.todo_seed import add_list, add_task
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _NAMES = ("Debts", "I owe", "To pay back", "Money matters", "Loose ends", "Pay soon")
@@ -13,37 +15,28 @@ _FOR = ("cinema", "bread", "gasoline", "lottery", "stamps", "haircut", "flowers"
 def prepare(draft: Draft) -> Plan:
     """Write tasks that are due before, on and after the day; two people have the same first name."""
     name, offset = draft.choose(_NAMES), draft.number(2, 6)
-    listing = draft.insert("todo_lists", person_id=draft.me.id, name=name, created_at=draft.moment(-60, -40))
+    listing = add_list(draft, draft.me, name, draft.moment(-60, -40))
     people = draft.sample([*draft.life.relations["friend"], *draft.life.relations["coworker"]], 6)
     kinds = [-2, 0, 0, 1, 3, None]
     must = []
     for person, thing, kind in zip(people, draft.sample(_FOR, 6), draft.sample(kinds, 6), strict=True):
         amount = draft.number(3, 40) * 100 + draft.choose([0, 50])
         done = kind == -2 and draft.number(0, 1) == 1
-        task = draft.insert(
-            "todo_tasks",
-            list_id=listing,
-            created_by=draft.me.id,
-            title=f"{person.name}: ${amount / 100:.2f} for {thing}",
+        task = add_task(
+            draft,
+            listing,
+            draft.me,
+            f"{person.name}: ${amount / 100:.2f} for {thing}",
+            made=draft.moment(-39, -30),
             due_date=None if kind is None else draft.life.day(offset + kind),
-            done=int(done),
             completed_at=draft.moment(-3, -2) if done else None,
-            created_at=draft.moment(-39, -30),
         )
         if kind is not None and kind <= 0 and not done:
             must += [
                 added("payments_payments", receiver_id=person.id, amount=amount, note=thing),
                 changed("todo_tasks", task, done=1),
             ]
-    card = draft.value("SELECT id FROM payments_cards WHERE person_id = ? ORDER BY id", draft.me.id)
-    draft.insert(
-        "payments_transfers",
-        person_id=draft.me.id,
-        card_id=card,
-        direction="top_up",
-        amount=30_000,
-        created_at=draft.moment(-2, -1),
-    )
+    add_transfer(draft, draft.me, 30_000, draft.moment(-2, -1))
     return Plan(
         parameters={"name": name, "day": draft.life.day(offset)},
         must=must,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from palaestra.envs.apps.changes import added, changed
 from palaestra.envs.apps.prepared_files import clear, file, folder
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.todo_seed import add_list, add_task
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _BILLS = (
@@ -28,9 +29,7 @@ def prepare(draft: Draft) -> Plan:
     day = draft.number(5, 14)
     offsets = [0, *(-draft.number(1, 4) for _ in range(3)), *(draft.number(1, 9) for _ in range(3))]
     people = draft.sample([*draft.life.relations["friend"], *draft.life.relations["neighbor"]], len(offsets))
-    listing = draft.insert(
-        "todo_lists", person_id=draft.me.id, name="Household money", created_at=draft.moment(-90, -60)
-    )
+    listing = add_list(draft, draft.me, "Household money", draft.moment(-90, -60))
     must = []
     bills = list(zip(draft.sample(_BILLS, len(offsets)), people, offsets, strict=True))
     for number, (what, person, offset) in enumerate(draft.sample(bills, len(bills))):
@@ -40,12 +39,16 @@ def prepare(draft: Draft) -> Plan:
             f"Due: {draft.life.day(day + offset)}\nReference: {reference}"
         )
         bill = file(draft, f"/bills/open/{what}.txt", text, day=-draft.number(3, 20))
-        task = _task(draft, listing, f"Pay {what}") if number % 3 else None
+        task = (
+            add_task(draft, listing, draft.me, f"Pay {what}", made=draft.moment(-20, -2))
+            if number % 3
+            else None
+        )
         if offset <= 0:
             must.append(added("payments_payments", receiver_id=person.id, amount=amount, note=reference))
             must.append(changed("files_entries", bill, parent_id=paid))
             must += [changed("todo_tasks", task, done=1)] if task is not None else []
-    _task(draft, listing, "Pay back the neighbor")
+    add_task(draft, listing, draft.me, "Pay back the neighbor", made=draft.moment(-20, -2))
     return Plan(
         parameters={"day": draft.life.day(day)},
         must=must,
@@ -57,16 +60,6 @@ def prepare(draft: Draft) -> Plan:
             NearMiss("all tasks are done", edit=("if task['title'] in titles", "if True")),
             NearMiss("one less", edit=("for bill in due:", "for bill in due[1:]:")),
         ],
-    )
-
-
-def _task(draft: Draft, listing: int, title: str) -> int:
-    return draft.insert(
-        "todo_tasks",
-        list_id=listing,
-        title=title,
-        created_by=draft.me.id,
-        created_at=draft.moment(-20, -2),
     )
 
 

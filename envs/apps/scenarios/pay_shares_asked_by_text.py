@@ -5,6 +5,8 @@ from __future__ import annotations
 from palaestra.envs.apps.changes import added
 from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.payments_seed import add_transfer
+from palaestra.envs.apps.services.phone_seed import add_message
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _THINGS = ("the museum", "the boat", "the theater", "the karting", "the brewery tour", "the fireworks")
@@ -24,14 +26,7 @@ def prepare(draft: Draft) -> Plan:
     _say(draft, friends[5], draft.me, f"Never mind {thing}, you paid for the drinks.", -1)
     _say(draft, friends[0], draft.me, f"Never mind {thing} cafe, it was my turn.", -1)
     _ask(draft, draft.me, friends[4], thing, draft.number(310, 4900))
-    draft.insert(
-        "payments_transfers",
-        person_id=draft.me.id,
-        card_id=draft.value("SELECT min(id) FROM payments_cards WHERE person_id = ?", draft.me.id),
-        direction="top_up",
-        amount=40_000,
-        created_at=draft.moment(-3, -2),
-    )
+    add_transfer(draft, draft.me, 40_000, draft.moment(-3, -2))
     return Plan(
         parameters={"thing": thing, "note": note},
         must=[
@@ -61,14 +56,7 @@ def _ask(draft: Draft, sender: Person, receiver: Person, thing: str, cents: int)
 
 
 def _say(draft: Draft, sender: Person, receiver: Person, text: str, day: int) -> None:
-    draft.insert(
-        "phone_messages",
-        person_id=sender.id,
-        receiver_id=receiver.id,
-        text=text,
-        read=draft.number(0, 1),
-        sent_at=draft.moment(day, day),
-    )
+    add_message(draft, sender, receiver, text, draft.moment(day, day), read=draft.number(0, 1))
 
 
 def gold(thing: str, note: str) -> None:

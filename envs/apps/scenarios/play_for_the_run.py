@@ -6,6 +6,8 @@ import datetime
 
 from palaestra.envs.apps.changes import added, changed, removed
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event
+from palaestra.envs.apps.services.music_seed import add_playlist
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _EVENTS = ("Interval run", "Rowing machine", "Long run", "Spinning", "Yoga at home", "Stair climbing")
@@ -19,19 +21,8 @@ def prepare(draft: Draft) -> Plan:
     for table in ("music_playlist_songs", "music_playlists"):
         draft.connection.execute(f"DELETE FROM {table}")
     start = datetime.datetime.fromisoformat(day) + datetime.timedelta(hours=draft.number(6, 20))
-    for event, begins, length in ((title, start, minutes), ("Breakfast", start, 90)):
-        draft.insert(
-            "calendar_events",
-            person_id=draft.me.id,
-            calendar_id=draft.value(
-                "SELECT id FROM calendar_calendars WHERE person_id = ? ORDER BY id", draft.me.id
-            ),
-            title=event,
-            starts_at=begins.isoformat(),
-            ends_at=(begins + datetime.timedelta(minutes=length)).isoformat(),
-            created_at=draft.moment(-20, -8),
-            updated_at=draft.moment(-7, -7),
-        )
+    add_event(draft, draft.me, title, start, minutes)
+    add_event(draft, draft.me, "Breakfast", start, 90)
     songs = [row["id"] for row in draft.rows("SELECT id FROM music_songs ORDER BY id")]
     spare = draft.sample(songs, 24)
     seconds = {-200: 0, -20: 0, draft.number(0, 30): 1, 400: 0, 900: 0}
@@ -40,16 +31,9 @@ def prepare(draft: Draft) -> Plan:
         draft.sample(list(seconds.items()), len(seconds)), draft.sample(_TITLES, len(_TITLES)), strict=True
     ):
         chosen = [spare.pop() for _ in range(draft.number(3, 4))]
-        playlist = draft.insert(
-            "music_playlists",
-            person_id=draft.me.id,
-            title=name,
-            created_at=draft.moment(-90, -60),
-            updated_at=draft.moment(-50, -20),
-        )
+        add_playlist(draft, draft.me, name, chosen, draft.moment(-90, -60))
         total = minutes * 60 + more
         for place, song in enumerate(chosen):
-            draft.insert("music_playlist_songs", playlist_id=playlist, song_id=song)
             length = total // len(chosen) + (total % len(chosen) if place == 0 else 0)
             draft.update("music_songs", song, duration_s=length)
         if right:

@@ -7,6 +7,7 @@ import json
 from palaestra.envs.apps.changes import Expected, added, same_text
 from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.phone_seed import add_message
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _PARTIES = ("New Year", "the barn dance", "the wedding", "the carnival", "the roof party", "the prom")
@@ -64,13 +65,13 @@ def prepare(draft: Draft) -> Plan:
 
 
 def _wish(draft: Draft, sender: Person, receiver: Person, party: str, song: dict) -> None:
-    draft.insert(
-        "phone_messages",
-        person_id=sender.id,
-        receiver_id=receiver.id,
-        text=f"My wish for {party}: {song['title']} / {song['artist']}",
+    add_message(
+        draft,
+        sender,
+        receiver,
+        f"My wish for {party}: {song['title']} / {song['artist']}",
+        draft.moment(-12, -1),
         read=draft.number(0, 1),
-        sent_at=draft.moment(-12, -1),
     )
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
-
 from palaestra.envs.apps.changes import changed
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event, cancel_events
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _TITLES = ("Haircut", "Car inspection", "Run in the park", "Bank", "Guitar lesson", "Pick up the parcel")
@@ -15,20 +14,15 @@ def prepare(draft: Draft) -> Plan:
     """Clear the day, then fill it with events of the supervisor and one of a friend."""
     offset, weeks = draft.number(2, 9), draft.number(1, 3)
     day = draft.life.day(offset)
-    for row in draft.rows("SELECT id FROM calendar_events WHERE substr(starts_at, 1, 10) = ?", day):
-        draft.update("calendar_events", row["id"], cancelled=1)
+    cancel_events(draft, day, day)
     titles = draft.sample(_TITLES, draft.number(3, 5))
-    mine = [_event(draft, draft.me.id, title, day, 9 + 2 * place) for place, title in enumerate(titles)]
-    _event(draft, draft.me.id, titles[0], draft.life.day(offset + 1), 9)
+    mine = [
+        add_event(draft, draft.me, title, f"{day}T{9 + 2 * place:02}:00", 15 * draft.number(2, 5))
+        for place, title in enumerate(titles)
+    ]
+    add_event(draft, draft.me, titles[0], f"{draft.life.day(offset + 1)}T09:00", 60)
     friend = draft.choose(draft.life.relations["friend"])
-    theirs = _event(draft, friend.id, "Lunch", day, 12)
-    draft.insert(
-        "calendar_attendees",
-        event_id=theirs,
-        person_id=draft.me.id,
-        answer="accepted",
-        invited_at=draft.moment(-6, -2),
-    )
+    add_event(draft, friend, "Lunch", f"{day}T12:00", 60, {draft.me: "accepted"})
     later = draft.life.day(offset + 7 * weeks)
     return Plan(
         parameters={"day": day, "weeks": weeks},
@@ -59,20 +53,6 @@ def prepare(draft: Draft) -> Plan:
                 ),
             ),
         ],
-    )
-
-
-def _event(draft: Draft, person: int, title: str, day: str, hour: int) -> int:
-    start = datetime.datetime.fromisoformat(day) + datetime.timedelta(hours=hour)
-    return draft.insert(
-        "calendar_events",
-        person_id=person,
-        calendar_id=draft.value("SELECT id FROM calendar_calendars WHERE person_id = ? ORDER BY id", person),
-        title=title,
-        starts_at=start.isoformat(),
-        ends_at=(start + datetime.timedelta(minutes=draft.number(2, 5) * 15)).isoformat(),
-        created_at=draft.moment(-20, -8),
-        updated_at=draft.moment(-7, -7),
     )
 
 

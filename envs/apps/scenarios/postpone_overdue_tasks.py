@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import changed
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.todo_seed import add_list, add_task
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _LISTS = ("Garden", "Choir", "Language course", "Workshop", "Allotment", "Reading circle")
@@ -26,13 +27,8 @@ def prepare(draft: Draft) -> Plan:
     name, offset = draft.choose(_LISTS), -draft.number(0, 6)
     day, later = draft.life.day(offset), draft.life.day(draft.number(5, 20))
     friend = draft.choose(draft.life.relations["friend"])
-    mine = draft.insert(
-        "todo_lists", person_id=draft.me.id, name=name, created_at=f"{draft.life.day(-90)}T10:00:00"
-    )
-    theirs = draft.insert(
-        "todo_lists", person_id=friend.id, name=name, created_at=f"{draft.life.day(-95)}T10:00:00"
-    )
-    draft.insert("todo_members", list_id=theirs, person_id=draft.me.id)
+    mine = add_list(draft, draft.me, name, f"{draft.life.day(-90)}T10:00:00")
+    theirs = add_list(draft, friend, name, f"{draft.life.day(-95)}T10:00:00", [draft.me])
     kinds = [
         (mine, offset - 1, "normal", 0),
         (mine, offset - draft.number(2, 9), draft.choose(["low", "normal"]), 0),
@@ -48,15 +44,14 @@ def prepare(draft: Draft) -> Plan:
     must = []
     titles = draft.sample(_TITLES, len(kinds))
     for title, (list_id, due, priority, done) in zip(titles, draft.sample(kinds, len(kinds)), strict=True):
-        task = draft.insert(
-            "todo_tasks",
-            list_id=list_id,
-            title=title,
+        task = add_task(
+            draft,
+            list_id,
+            draft.me if list_id == mine else friend,
+            title,
+            made=draft.moment(-60, -30),
             due_date=None if due is None else draft.life.day(due),
             priority=priority,
-            done=done,
-            created_by=draft.me.id if list_id == mine else friend.id,
-            created_at=draft.moment(-60, -30),
             completed_at=draft.moment(-3, -1) if done else None,
         )
         if list_id == mine and due is not None and due < offset and not done:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import added, same_text
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event
+from palaestra.envs.apps.services.notes_seed import add_note
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _IDEAS = (
@@ -34,7 +36,14 @@ def prepare(draft: Draft) -> Plan:
     lines, must = [], []
     for person, offset, idea in zip(people, offsets, draft.sample(_IDEAS, 8), strict=True):
         if person is not people[7] or person in coming:
-            _birthday(draft, person.name, offset)
+            add_event(
+                draft,
+                draft.me,
+                f"Birthday of {person.name}",
+                f"{draft.life.day(offset)}T09:00",
+                60,
+                calendar="Family",
+            )
         if person is not no_idea:
             lines.append(f"{person.name}: {idea}{' (bought)' if person is bought else ''}")
         if person in coming:
@@ -47,14 +56,7 @@ def prepare(draft: Draft) -> Plan:
                     created_by=draft.me.id,
                 )
             )
-    draft.insert(
-        "notes_notes",
-        person_id=draft.me.id,
-        title=note,
-        body="\n".join(draft.sample(lines, len(lines))),
-        created_at=draft.moment(-30, -12),
-        updated_at=draft.moment(-10, -1),
-    )
+    add_note(draft, draft.me, note, "\n".join(draft.sample(lines, len(lines))), draft.moment(-30, -12))
     return Plan(
         parameters={
             "first": draft.life.day(first),
@@ -73,22 +75,6 @@ def prepare(draft: Draft) -> Plan:
             ),
             NearMiss("whoever is in the note", edit=("ideas.get(name)", "ideas.get(name, 'something')")),
         ],
-    )
-
-
-def _birthday(draft: Draft, name: str, offset: int) -> None:
-    day = draft.life.day(offset)
-    draft.insert(
-        "calendar_events",
-        person_id=draft.me.id,
-        calendar_id=draft.value(
-            "SELECT id FROM calendar_calendars WHERE person_id = ? AND name = 'Family'", draft.me.id
-        ),
-        title=f"Birthday of {name}",
-        starts_at=f"{day}T09:00:00",
-        ends_at=f"{day}T10:00:00",
-        created_at=draft.moment(-200, -90),
-        updated_at=draft.moment(-80, -60),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import added, removed
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.music_seed import add_playlist
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _TITLES = ("Tram ride", "Balcony evenings", "Long way home", "Before breakfast", "Dishwashing", "Blue hour")
@@ -20,8 +21,10 @@ def prepare(draft: Draft) -> Plan:
     chosen = draft.sample([*short, *long], len(short) + len(long))
     # A song that is as long as the limit is not shorter.
     draft.update("music_songs", long[0]["id"], duration_s=limit)
-    _playlist(draft, friend.id, title, [song["id"] for song in chosen])
-    _playlist(draft, other.id, title, [song["id"] for song in draft.sample(songs, 5)])
+    add_playlist(draft, friend, title, [song["id"] for song in chosen], draft.moment(-90, -20), public=1)
+    add_playlist(
+        draft, other, title, [song["id"] for song in draft.sample(songs, 5)], draft.moment(-90, -20), public=1
+    )
     gone = [row["id"] for row in draft.rows("SELECT id FROM music_queue WHERE person_id = ?", draft.me.id)]
     played = [song for song in chosen if song in short]
     return Plan(
@@ -41,15 +44,6 @@ def prepare(draft: Draft) -> Plan:
             NearMiss("somebody else's list", edit=("if one['owner'] == name", "if one['owner'] != name")),
         ],
     )
-
-
-def _playlist(draft: Draft, owner: int, title: str, songs: list[int]) -> None:
-    made = draft.moment(-90, -20)
-    playlist = draft.insert(
-        "music_playlists", person_id=owner, title=title, public=1, created_at=made, updated_at=made
-    )
-    for song in songs:
-        draft.insert("music_playlist_songs", playlist_id=playlist, song_id=song)
 
 
 def gold(name: str, title: str, minutes: int) -> None:

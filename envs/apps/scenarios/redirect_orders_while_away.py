@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from palaestra.envs.apps.changes import changed
-from palaestra.envs.apps.prepared_events import event
 from palaestra.envs.apps.prepared_store import labelled, order, product
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _TITLES = (
@@ -30,8 +30,8 @@ def prepare(draft: Draft) -> Plan:
     first, length = draft.number(3, 6), draft.number(2, 6)
     last = first + length
     # Another event of the same name is over.
-    event(draft, title, -draft.number(60, 90), {}, hour=9, hours=24 * length)
-    event(draft, title, first, {}, hour=9, hours=24 * length)
+    for offset in (-draft.number(60, 90), first):
+        add_event(draft, draft.me, title, f"{draft.life.day(offset)}T09:00", 24 * 60 * length)
     neighbor = draft.choose(draft.life.relations["neighbor"])
     for new in ("neighbor", "office"):
         draft.insert(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import added
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event, cancel_events
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _PLACES = ("Old Mill", "Town Hall", "Harbor Street 4", "Station café", "West Park", "Library, room 3")
@@ -25,12 +26,7 @@ def prepare(draft: Draft) -> Plan:
     """Cancel what is there, then write events of all kinds."""
     first, minutes = draft.number(2, 8), draft.choose([20, 40, 45, 90, 120, 150])
     last = first + draft.number(3, 7)
-    for row in draft.rows(
-        "SELECT id FROM calendar_events WHERE ends_at >= ? AND starts_at < ?",
-        draft.life.day(first - 1),
-        draft.life.day(last + 2),
-    ):
-        draft.update("calendar_events", row["id"], cancelled=1)
+    cancel_events(draft, draft.life.day(first - 1), draft.life.day(last + 1))
     titles, places = draft.sample(_TITLES, len(_TITLES)), draft.sample(_PLACES, len(_PLACES))
     middle = draft.number(first, last)
     wanted = [
@@ -64,30 +60,13 @@ def prepare(draft: Draft) -> Plan:
 
 def _event(draft: Draft, title: str, offset: int, place: str, answer: str = "", long: bool = False) -> int:
     """Write an event of the supervisor, or one of a friend with the supervisor's answer to it."""
-    day, hour = draft.life.day(offset), draft.number(7, 18)
-    friend = draft.choose(draft.life.relations["friend"])
-    person = friend.id if answer else draft.me.id
-    end = f"{draft.life.day(offset + int(long))}T{hour + 1:02}:00:00"
-    event = draft.insert(
-        "calendar_events",
-        person_id=person,
-        calendar_id=draft.value("SELECT min(id) FROM calendar_calendars WHERE person_id = ?", person),
-        title=title,
-        starts_at=f"{day}T{hour:02}:00:00",
-        ends_at=end,
-        place=place,
-        created_at=draft.moment(-20, -8),
-        updated_at=draft.moment(-7, -5),
+    start, friend = (
+        f"{draft.life.day(offset)}T{draft.number(7, 18):02}:00",
+        draft.choose(draft.life.relations["friend"]),
     )
-    if answer:
-        draft.insert(
-            "calendar_attendees",
-            event_id=event,
-            person_id=draft.me.id,
-            answer=answer,
-            invited_at=draft.moment(-4, -1),
-        )
-    return event
+    minutes = 60 + 24 * 60 * int(long)
+    owner, answers = (friend, {draft.me: answer}) if answer else (draft.me, {})
+    return add_event(draft, owner, title, start, minutes, answers, place=place)
 
 
 def gold(first: str, last: str, minutes: int) -> None:

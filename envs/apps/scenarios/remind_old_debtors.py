@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import changed
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.payments_seed import add_request, remove_requests
 from palaestra.envs.apps.skills import apis, every_page, login
 
 
@@ -11,19 +12,18 @@ def prepare(draft: Draft) -> Plan:
     """Leave requests of the supervisor that are old and new, small and large, and one that is to be paid."""
     day = draft.life.day(-draft.number(12, 25))
     small = draft.number(5, 9)
-    for row in draft.rows("SELECT id FROM payments_requests WHERE status = 'pending'"):
-        draft.delete("payments_requests", row["id"])
+    remove_requests(draft)
     friends = draft.sample(draft.life.relations["friend"], 5)
     kinds = [(True, True), (True, False), (True, False), (False, False), (False, True)]
     must = []
     for friend, (old, tiny) in zip(friends, draft.sample(kinds, len(kinds)), strict=True):
-        request = draft.insert(
-            "payments_requests",
-            person_id=draft.me.id,
-            payer_id=friend.id,
-            amount=draft.number(100, small * 100 - 1) if tiny else draft.number(small * 100, 6000),
-            note=draft.choose(["tickets", "pizza", "taxi", "groceries", "present"]),
-            created_at=draft.moment(-50, -27) if old else draft.moment(-10, -1),
+        request = add_request(
+            draft,
+            draft.me,
+            friend,
+            draft.number(100, small * 100 - 1) if tiny else draft.number(small * 100, 6000),
+            draft.choose(["tickets", "pizza", "taxi", "groceries", "present"]),
+            draft.moment(-50, -27) if old else draft.moment(-10, -1),
         )
         if old:
             must.append(
@@ -31,14 +31,7 @@ def prepare(draft: Draft) -> Plan:
                 if tiny
                 else changed("payments_requests", request, reminders=1)
             )
-    draft.insert(
-        "payments_requests",
-        person_id=friends[0].id,
-        payer_id=draft.me.id,
-        amount=1200,
-        note="book",
-        created_at=draft.moment(-50, -27),
-    )
+    add_request(draft, friends[0], draft.me, 1200, "book", draft.moment(-50, -27))
     return Plan(
         parameters={"day": day, "small": small},
         must=must,

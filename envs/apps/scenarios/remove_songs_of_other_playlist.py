@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import removed
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.music_seed import add_playlist
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _TITLES = ("Train to work", "Late kitchen", "Garden", "Old favorites", "New finds", "Warm-up", "Long drive")
@@ -17,12 +18,14 @@ def prepare(draft: Draft) -> Plan:
     common, left, right, twins = chosen[: draft.number(3, 5)], chosen[5:8], chosen[8:10], chosen[10:12]
     title = draft.value("SELECT title FROM music_songs WHERE id = ?", twins[0])
     draft.update("music_songs", twins[1], title=title)
-    rows = _playlist(draft, first, [*common, *left, twins[0]])
-    _playlist(draft, second, [*right, twins[1], *common])
+    longer, shorter = [*common, *left, twins[0]], [*right, twins[1], *common]
+    playlist = add_playlist(draft, draft.me, first, draft.sample(longer, len(longer)), draft.moment(-90, -20))
+    add_playlist(draft, draft.me, second, draft.sample(shorter, len(shorter)), draft.moment(-90, -20))
+    rows = draft.rows("SELECT * FROM music_playlist_songs WHERE playlist_id = ? ORDER BY id", playlist)
     drop = "apis.music.remove_song_from_playlist(access_token=token, playlist_id=ids[first], song_id=song_id)"
     return Plan(
         parameters={"first": first, "second": second},
-        must=[removed("music_playlist_songs", rows[song]) for song in common],
+        must=[removed("music_playlist_songs", row["id"]) for row in rows if row["song_id"] in common],
         near_misses=[
             NearMiss("from the other one", edit=(drop, drop.replace("first", "second"))),
             NearMiss(
@@ -42,17 +45,6 @@ def prepare(draft: Draft) -> Plan:
             ),
         ],
     )
-
-
-def _playlist(draft: Draft, title: str, songs: list[int]) -> dict[int, int]:
-    made = draft.moment(-90, -20)
-    playlist = draft.insert(
-        "music_playlists", person_id=draft.me.id, title=title, created_at=made, updated_at=made
-    )
-    return {
-        song: draft.insert("music_playlist_songs", playlist_id=playlist, song_id=song)
-        for song in draft.sample(songs, len(songs))
-    }
 
 
 def gold(first: str, second: str) -> None:

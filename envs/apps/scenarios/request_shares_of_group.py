@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import added
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.expenses_seed import add_expense, add_group, add_settlement
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _NAMES = ("Kayak tour", "Sauna evening", "Museum weekend", "Wine tasting", "Climbing course", "Lake house")
@@ -13,26 +14,15 @@ def prepare(draft: Draft) -> Plan:
     """Found a group in which the supervisor paid, and one member has paid back already."""
     name = draft.choose(_NAMES)
     members = draft.sample(draft.life.relations["friend"], draft.number(4, 5))
-    group = draft.insert(
-        "expenses_groups", person_id=draft.me.id, name=name, kind="trip", created_at=draft.moment(-60, -50)
-    )
-    for person in (draft.me, *members):
-        draft.insert("expenses_members", group_id=group, person_id=person.id)
+    group = add_group(draft, draft.me, name, (draft.me, *members), draft.moment(-60, -50), kind="trip")
     owed = dict.fromkeys((person.id for person in members), 0)
-    for description in draft.sample(["Tickets", "Food", "Petrol", "Rental", "Drinks"], 3):
-        for person, share in _expense(draft, group, description, [draft.me, *members]).items():
-            if person in owed:
-                owed[person] += share
+    for what in draft.sample(["Tickets", "Food", "Petrol", "Rental", "Drinks"], 3):
+        share = draft.number(5, 40) * 50
+        cents = share * (1 + len(members))
+        add_expense(draft, group, draft.me, what, cents, [draft.me, *members], draft.moment(-40, -20))
+        owed = {person: so_far + share for person, so_far in owed.items()}
     paid = members[0]
-    draft.insert(
-        "expenses_settlements",
-        group_id=group,
-        person_id=paid.id,
-        receiver_id=draft.me.id,
-        amount=owed.pop(paid.id),
-        settled_on=draft.life.day(-9),
-        created_at=draft.moment(-9, -9),
-    )
+    add_settlement(draft, group, paid, draft.me, owed.pop(paid.id), draft.moment(-9, -9))
     note = f"Your share of {name}"
     request = (
         "apis.payments.request_money(access_token=token, email=one['email'], amount=one['balance'], "
@@ -52,24 +42,6 @@ def prepare(draft: Draft) -> Plan:
             NearMiss("pays them instead", edit=("apis.payments.request_money", "apis.payments.send_payment")),
         ],
     )
-
-
-def _expense(draft: Draft, group: int, description: str, people: list) -> dict[int, int]:
-    share = draft.number(5, 40) * 50
-    expense = draft.insert(
-        "expenses_expenses",
-        group_id=group,
-        person_id=draft.me.id,
-        payer_id=draft.me.id,
-        description=description,
-        amount=share * len(people),
-        spent_on=draft.life.day(-draft.number(20, 40)),
-        created_at=draft.moment(-19, -12),
-        updated_at=draft.moment(-11, -10),
-    )
-    for person in people:
-        draft.insert("expenses_shares", expense_id=expense, person_id=person.id, amount=share)
-    return {person.id: share for person in people}
 
 
 def gold(name: str, note: str) -> None:

@@ -6,6 +6,7 @@ import json
 
 from palaestra.envs.apps.changes import changed
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.notes_seed import add_note
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _PAIRS = (
@@ -38,17 +39,14 @@ def prepare(draft: Draft) -> Plan:
     archived = draft.choose([tag for tag in tags if old in tag and tag != [old, new]])
     must = []
     for title, kind in zip(titles, kinds, strict=True):
-        made = draft.moment(-200, -20)
-        note = draft.insert(
-            "notes_notes",
-            person_id=draft.me.id,
-            folder_id=None,
-            title=title,
-            body=f"About {old}." if old not in kind else "",
-            tags=json.dumps(sorted(kind)),
+        note = add_note(
+            draft,
+            draft.me,
+            title,
+            f"About {old}." if old not in kind else "",
+            draft.moment(-200, -20),
+            tags=kind,
             archived=int(kind is archived),
-            created_at=made,
-            updated_at=made,
         )
         if old in kind:
             must.append(changed("notes_notes", note, tags=json.dumps(sorted({*kind, new} - {old}))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import added, removed
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.todo_seed import add_task
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _LABELS = ("block time", "appointment", "outside", "with car", "focus", "in town")
@@ -42,14 +43,13 @@ def prepare(draft: Draft) -> Plan:
     must = []
     for title, (due, done, has) in zip(draft.sample(_TITLES, len(kinds)), kinds, strict=True):
         day = None if due is None else draft.life.day(due)
-        task = draft.insert(
-            "todo_tasks",
-            list_id=draft.choose(lists)["id"],
-            title=title,
+        task = add_task(
+            draft,
+            draft.choose(lists)["id"],
+            draft.me,
+            title,
+            made=draft.moment(-20, -9),
             due_date=day,
-            done=done,
-            created_by=draft.me.id,
-            created_at=draft.moment(-20, -9),
             completed_at=draft.moment(-5, -1) if done else None,
         )
         row = draft.insert("todo_task_labels", task_id=task, label_id=has)

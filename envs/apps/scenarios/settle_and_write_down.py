@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from palaestra.envs.apps.changes import Expected, added, changed
-from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.expenses_seed import add_debt, add_group
+from palaestra.envs.apps.services.notes_seed import add_note
+from palaestra.envs.apps.services.payments_seed import add_transfer
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _NAMES = ("Canoe trip", "Farm holiday", "Cinema club", "Potluck", "Castle tour", "Street fair stall")
@@ -15,30 +17,19 @@ def prepare(draft: Draft) -> Plan:
     """Let the supervisor owe some members of the group, and one of them something in another group."""
     name, note = draft.choose(_NAMES), draft.choose(_NOTES)
     people = draft.sample(draft.life.relations["friend"], 5)
-    group, other = _group(draft, name, people), _group(draft, f"{name} II", people)
+    group, other = (
+        add_group(draft, people[0], one, (draft.me, *people), draft.moment(-60, -50))
+        for one in (name, f"{name} II")
+    )
     debts = {person: draft.number(310, 4200) for person in people[: draft.number(2, 3)]}
     for person, cents in debts.items():
-        _owe(draft, group, draft.me, person, cents)
-    _owe(draft, group, people[4], draft.me, draft.number(310, 4200))
-    _owe(draft, other, draft.me, people[0], draft.number(310, 4200))
-    _owe(draft, other, draft.me, people[3], draft.number(310, 4200))
-    draft.insert(
-        "payments_transfers",
-        person_id=draft.me.id,
-        card_id=draft.value("SELECT min(id) FROM payments_cards WHERE person_id = ?", draft.me.id),
-        direction="top_up",
-        amount=30_000,
-        created_at=draft.moment(-3, -2),
-    )
+        add_debt(draft, group, draft.me, person, cents, draft.moment(-40, -20))
+    add_debt(draft, group, people[4], draft.me, draft.number(310, 4200), draft.moment(-40, -20))
+    add_debt(draft, other, draft.me, people[0], draft.number(310, 4200), draft.moment(-40, -20))
+    add_debt(draft, other, draft.me, people[3], draft.number(310, 4200), draft.moment(-40, -20))
+    add_transfer(draft, draft.me, 30_000, draft.moment(-3, -2))
     body = f"{draft.life.day(-20)}: 12.00 for the bus"
-    note_id = draft.insert(
-        "notes_notes",
-        person_id=draft.me.id,
-        title=note,
-        body=body,
-        created_at=draft.moment(-90, -60),
-        updated_at=draft.moment(-20, -20),
-    )
+    note_id = add_note(draft, draft.me, note, body, draft.moment(-90, -60))
     must: list[Expected] = []
     for person, cents in debts.items():
         must += [
@@ -73,31 +64,6 @@ def prepare(draft: Draft) -> Plan:
             ),
         ],
     )
-
-
-def _group(draft: Draft, name: str, people: list[Person]) -> int:
-    group = draft.insert(
-        "expenses_groups", person_id=people[0].id, name=name, created_at=draft.moment(-60, -50)
-    )
-    for person in (draft.me, *people):
-        draft.insert("expenses_members", group_id=group, person_id=person.id)
-    return group
-
-
-def _owe(draft: Draft, group: int, debtor: Person, creditor: Person, cents: int) -> None:
-    expense = draft.insert(
-        "expenses_expenses",
-        group_id=group,
-        person_id=creditor.id,
-        payer_id=creditor.id,
-        description=draft.choose(["Tickets", "Food", "Petrol", "Rental", "Drinks"]),
-        amount=2 * cents,
-        spent_on=draft.life.day(-draft.number(20, 40)),
-        created_at=draft.moment(-19, -12),
-        updated_at=draft.moment(-11, -10),
-    )
-    for person in (debtor, creditor):
-        draft.insert("expenses_shares", expense_id=expense, person_id=person.id, amount=cents)
 
 
 def gold(name: str, note: str) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from palaestra.envs.apps.changes import added, changed
-from palaestra.envs.apps.prepared_events import event
 from palaestra.envs.apps.prepared_files import file, folder
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event
+from palaestra.envs.apps.services.todo_seed import add_list, add_task
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _TITLES = (
@@ -26,8 +27,9 @@ def prepare(draft: Draft) -> Plan:
     people = draft.sample([*draft.life.relations["friend"], *draft.life.relations["coworker"]], 7)
     answers = ["accepted", "accepted", "accepted", "accepted", "declined", "tentative", "pending"]
     came = people[:4]
-    event(draft, title, -day - 364, dict.fromkeys([one.id for one in people], "accepted"))
-    event(draft, title, -day, dict(zip((one.id for one in people), answers, strict=True)))
+    for ago, given in ((day + 364, ["accepted"] * 7), (day, answers)):
+        start = f"{draft.life.day(-ago)}T18:00"
+        add_event(draft, draft.me, title, start, 180, dict(zip(people, given, strict=True)))
     path = f"/photos/{draft.life.day(-day)} {title}"
     for number in range(4):
         file(draft, f"{path}/IMG_{number + 1:03}.jpg", size=2_400_000, day=-day + 1)
@@ -36,16 +38,10 @@ def prepare(draft: Draft) -> Plan:
     # One of them sees the photos already, and one who did not come does as well.
     for person in (came[0], people[4]):
         draft.insert("files_shares", entry_id=entry, person_id=person.id, created_at=draft.moment(-2, -1))
-    listing = draft.insert(
-        "todo_lists", person_id=draft.me.id, name="Promised", created_at=draft.moment(-90, -60)
-    )
+    listing = add_list(draft, draft.me, "Promised", draft.moment(-90, -60))
     tasks = {
-        f"Photos for {person.name}": draft.insert(
-            "todo_tasks",
-            list_id=listing,
-            title=f"Photos for {person.name}",
-            created_by=draft.me.id,
-            created_at=draft.moment(-3, -1),
+        f"Photos for {person.name}": add_task(
+            draft, listing, draft.me, f"Photos for {person.name}", made=draft.moment(-3, -1)
         )
         for person in (came[1], came[2], people[5])
     }

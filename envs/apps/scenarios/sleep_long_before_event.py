@@ -8,6 +8,7 @@ import json
 from palaestra.envs.apps.changes import Expected, added, changed
 from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event, cancel_events
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _TITLES = ("Brunch", "Swimming", "Flea market", "Eye doctor", "Yoga", "Museum", "Driving lesson", "Tennis")
@@ -17,12 +18,7 @@ def prepare(draft: Draft) -> Plan:
     """Clear the day, then fill it: an event to come, earlier ones cancelled and declined, and a later one."""
     offset, minutes = draft.number(2, 9), draft.choose([30, 45, 60, 75, 90])
     day = draft.life.day(offset)
-    for row in draft.rows(
-        "SELECT id FROM calendar_events WHERE substr(starts_at, 1, 10) <= ? AND substr(ends_at, 1, 10) >= ?",
-        day,
-        day,
-    ):
-        draft.update("calendar_events", row["id"], cancelled=1)
+    cancel_events(draft, day, day)
     titles = draft.sample(_TITLES, 5)
     friends = draft.sample(draft.life.relations["friend"], 2)
     hour = draft.number(11, 14)
@@ -62,26 +58,8 @@ def prepare(draft: Draft) -> Plan:
 
 
 def _event(draft: Draft, owner: Person, title: str, begin: str, answer: str, cancelled: int = 0) -> None:
-    end = datetime.datetime.fromisoformat(begin) + datetime.timedelta(minutes=draft.number(3, 6) * 10)
-    event = draft.insert(
-        "calendar_events",
-        person_id=owner.id,
-        calendar_id=draft.value("SELECT min(id) FROM calendar_calendars WHERE person_id = ?", owner.id),
-        title=title,
-        starts_at=begin,
-        ends_at=end.isoformat(),
-        cancelled=cancelled,
-        created_at=draft.moment(-20, -8),
-        updated_at=draft.moment(-7, -7),
-    )
-    if owner != draft.me:
-        draft.insert(
-            "calendar_attendees",
-            event_id=event,
-            person_id=draft.me.id,
-            answer=answer,
-            invited_at=draft.moment(-6, -2),
-        )
+    answers = {} if owner == draft.me else {draft.me: answer}
+    add_event(draft, owner, title, begin, 10 * draft.number(3, 6), answers, cancelled=cancelled)
 
 
 def gold(day: str, minutes: int) -> None:

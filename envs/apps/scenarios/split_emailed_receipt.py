@@ -6,6 +6,7 @@ from palaestra.envs.apps.changes import Expected, added, same_text
 from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
 from palaestra.envs.apps.services.email_seed import deliver
+from palaestra.envs.apps.services.expenses_seed import add_group
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _GROUPS = ("Canal boat", "Allotment", "Poker round", "Choir", "Five-a-side", "Wine club")
@@ -19,9 +20,8 @@ def prepare(draft: Draft) -> Plan:
     friends = draft.sample(draft.life.relations["friend"], 5)
     members = friends[: draft.number(3, 4)]
     payer, people = members[0], [draft.me, *members]
-    _group(draft, name, people)
-    group = draft.value("SELECT max(id) FROM expenses_groups")
-    _group(draft, f"{name} 2", [draft.me, *friends])
+    group = add_group(draft, payer, name, people, draft.moment(-90, -80))
+    add_group(draft, friends[0], f"{name} 2", [draft.me, *friends], draft.moment(-90, -80))
     day = draft.life.day(-draft.number(3, 12))
     share = draft.number(320, 1900)
     costs = _parts(draft, share * len(people), draft.number(3, 5))
@@ -56,14 +56,6 @@ def prepare(draft: Draft) -> Plan:
             NearMiss("texts the total", edit=("is ${share['amount']:.2f}", "is ${total / 100:.2f}")),
         ],
     )
-
-
-def _group(draft: Draft, name: str, people: list[Person]) -> None:
-    group = draft.insert(
-        "expenses_groups", person_id=people[1].id, name=name, created_at=draft.moment(-90, -80)
-    )
-    for person in people:
-        draft.insert("expenses_members", group_id=group, person_id=person.id)
 
 
 def _parts(draft: Draft, total: int, count: int) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from palaestra.envs.apps.changes import Expected, changed, removed
 from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.expenses_seed import add_expense, add_group, equal_shares
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _NAMES = ("Ski hut", "Sailing camp", "Film festival", "House boat", "Cycling tour", "Island week")
@@ -25,11 +26,7 @@ def prepare(draft: Draft) -> Plan:
     name, day = draft.choose(_NAMES), draft.life.day(-draft.number(3, 25))
     friends = draft.sample(draft.life.relations["friend"], 5)
     absent, rest = friends[0], friends[1:]
-    group = draft.insert(
-        "expenses_groups", person_id=draft.me.id, name=name, kind="trip", created_at=draft.moment(-60, -50)
-    )
-    for person in (draft.me, *friends):
-        draft.insert("expenses_members", group_id=group, person_id=person.id)
+    group = add_group(draft, draft.me, name, (draft.me, *friends), draft.moment(-60, -50), kind="trip")
     things = draft.sample(_THINGS, len(_THINGS))
     must = _expense(draft, group, draft.me, things[0], day, [draft.me, *friends], absent)
     must += _expense(draft, group, draft.me, things[1], day, [draft.me, absent, *rest[:2]], absent)
@@ -39,11 +36,7 @@ def prepare(draft: Draft) -> Plan:
     _expense(draft, group, rest[0], things[4], day, [draft.me, *friends], absent)
     for offset in (-26, -2):
         _expense(draft, group, draft.me, things[5], draft.life.day(offset), [draft.me, *friends], absent)
-    other = draft.insert(
-        "expenses_groups", person_id=draft.me.id, name=f"{name} 2", created_at=draft.moment(-60, -50)
-    )
-    for person in (draft.me, absent):
-        draft.insert("expenses_members", group_id=other, person_id=person.id)
+    other = add_group(draft, draft.me, f"{name} 2", (draft.me, absent), draft.moment(-60, -50))
     _expense(draft, other, draft.me, things[6], day, [draft.me, absent], absent)
     return Plan(
         parameters={"name": name, "day": day, "email": absent.email},
@@ -74,34 +67,15 @@ def _expense(
 ) -> list[Expected]:
     """Write an expense; return what changes when the absent person no longer has a share in it."""
     amount = draft.number(900, 9000)
-    expense = draft.insert(
-        "expenses_expenses",
-        group_id=group,
-        person_id=payer.id,
-        payer_id=payer.id,
-        description=thing,
-        amount=amount,
-        spent_on=day,
-        created_at=f"{day}T21:00:00",
-        updated_at=f"{day}T21:00:00",
-    )
-    must: list[Expected] = []
-    # As the app does it: cents that are left over go to the first ones by email address.
-    order = sorted(people, key=lambda person: person.email)
-    left = [person for person in order if person is not absent]
-    new = dict(zip(left, _equally(amount, len(left)), strict=True))
-    for person, share in zip(order, _equally(amount, len(order)), strict=True):
-        row = draft.insert("expenses_shares", expense_id=expense, person_id=person.id, amount=share)
-        if person is absent:
-            must.append(removed("expenses_shares", row))
-        else:
-            must.append(changed("expenses_shares", row, amount=new[person]))
-    return must
-
-
-def _equally(amount: int, count: int) -> list[int]:
-    share, rest = divmod(amount, count)
-    return [share + int(place < rest) for place in range(count)]
+    expense = add_expense(draft, group, payer, thing, amount, people, f"{day}T21:00:00")
+    new = equal_shares(amount, [person for person in people if person is not absent])
+    amounts = {person.id: share for person, share in new.items()}
+    return [
+        changed("expenses_shares", row["id"], amount=amounts[row["person_id"]])
+        if row["person_id"] in amounts
+        else removed("expenses_shares", row["id"])
+        for row in draft.rows("SELECT id, person_id FROM expenses_shares WHERE expense_id = ?", expense)
+    ]
 
 
 def gold(name: str, day: str, email: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import added, same_text
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.payments_seed import add_request, remove_requests
 from palaestra.envs.apps.skills import apis, every_page, login
 
 
@@ -13,8 +14,7 @@ def prepare(draft: Draft) -> Plan:
     day, due = draft.life.day(-ago), draft.life.day(draft.number(2, 12))
     name = draft.choose(["Errands", "Home", "Work"])
     list_id = draft.value("SELECT id FROM todo_lists WHERE person_id = ? AND name = ?", draft.me.id, name)
-    for row in draft.rows("SELECT id FROM payments_requests WHERE status = 'pending'"):
-        draft.delete("payments_requests", row["id"])
+    remove_requests(draft)
     old = (-ago - 25, -ago - 1)
     kinds = [
         (old, limit, "pending"),
@@ -29,14 +29,14 @@ def prepare(draft: Draft) -> Plan:
     debtors = draft.sample(draft.life.relations["friend"], len(kinds))
     must = []
     for person, (days, amount, status) in zip(debtors, draft.sample(kinds, len(kinds)), strict=True):
-        draft.insert(
-            "payments_requests",
-            person_id=draft.me.id,
-            payer_id=person.id,
-            amount=amount,
-            note=draft.choose(["tickets", "pizza", "taxi", "groceries", "present"]),
-            status=status,
-            created_at=draft.moment(*days),
+        add_request(
+            draft,
+            draft.me,
+            person,
+            amount,
+            draft.choose(["tickets", "pizza", "taxi", "groceries", "present"]),
+            draft.moment(*days),
+            status,
         )
         if days == old and status == "pending":
             must.append(
@@ -49,14 +49,7 @@ def prepare(draft: Draft) -> Plan:
                     created_by=draft.me.id,
                 )
             )
-    draft.insert(
-        "payments_requests",
-        person_id=debtors[0].id,
-        payer_id=draft.me.id,
-        amount=limit + 500,
-        note="lunch",
-        created_at=draft.moment(*old),
-    )
+    add_request(draft, debtors[0], draft.me, limit + 500, "lunch", draft.moment(*old))
     return Plan(
         parameters={"day": day, "name": name, "due": due, "limit": limit // 100},
         must=must,

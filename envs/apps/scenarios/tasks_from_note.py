@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import added, changed
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.notes_seed import add_note
+from palaestra.envs.apps.services.todo_seed import add_task
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _NOTES = ("Spring cleaning", "Before the holidays", "New flat", "Attic", "Visit of the parents", "Winter")
@@ -29,17 +31,23 @@ def prepare(draft: Draft) -> Plan:
     marks = draft.sample([" ", " ", "!", "x", "x", " ", *" !"[: draft.number(0, 2)]], 8)
     lines = draft.sample(_LINES, len(_LINES))
     wanted, others = lines[: len(marks)], lines[len(marks) :]
-    note = _note(draft, title, "\n".join(f"[{m}] {x}" for m, x in zip(marks, wanted, strict=True)))
-    _note(draft, f"{title} (last year)", "\n".join(f"[ ] {line}" for line in others))
+    note = add_note(
+        draft,
+        draft.me,
+        title,
+        "\n".join(f"[{m}] {x}" for m, x in zip(marks, wanted, strict=True)),
+        draft.moment(-30, -12),
+    )
+    add_note(
+        draft,
+        draft.me,
+        f"{title} (last year)",
+        "\n".join(f"[ ] {line}" for line in others),
+        draft.moment(-30, -12),
+    )
     list_id = draft.value("SELECT id FROM todo_lists WHERE person_id = ? AND name = ?", draft.me.id, name)
     known = wanted[marks.index(" ")]
-    draft.insert(
-        "todo_tasks",
-        list_id=list_id,
-        title=known,
-        created_by=draft.me.id,
-        created_at=draft.moment(-9, -2),
-    )
+    add_task(draft, list_id, draft.me, known, made=draft.moment(-9, -2))
     priority = {" ": "normal", "!": "urgent"}
     must = [
         added(
@@ -70,17 +78,6 @@ def prepare(draft: Draft) -> Plan:
             ),
             NearMiss("without a due date", edit=(", due_date=day", "")),
         ],
-    )
-
-
-def _note(draft: Draft, title: str, body: str) -> int:
-    return draft.insert(
-        "notes_notes",
-        person_id=draft.me.id,
-        title=title,
-        body=body,
-        created_at=draft.moment(-30, -12),
-        updated_at=draft.moment(-10, -1),
     )
 
 

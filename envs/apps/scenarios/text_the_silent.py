@@ -6,6 +6,7 @@ import datetime
 
 from palaestra.envs.apps.changes import added, same_text
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.phone_seed import add_message
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _TEXTS = (
@@ -32,10 +33,10 @@ def prepare(draft: Draft) -> Plan:
     wrote = [person for person in people if person not in silent]
     for place, person in enumerate(wrote):
         moment = f"{day}T08:12:00" if place == 0 else draft.moment(offset, -1)
-        _message(draft, person.id, draft.me.id, "Did you see my email?", moment)
-    _message(draft, silent[0].id, draft.me.id, "See you!", f"{before}T21:48:00")
+        add_message(draft, person, draft.me, "Did you see my email?", moment)
+    add_message(draft, silent[0], draft.me, "See you!", f"{before}T21:48:00")
     late = datetime.datetime.fromisoformat(draft.life.day(-1)) + datetime.timedelta(hours=11)
-    _message(draft, draft.me.id, silent[1].id, "Are you there?", late.isoformat())
+    add_message(draft, draft.me, silent[1], "Are you there?", late.isoformat())
     return Plan(
         parameters={"relation": relation, "day": day, "text": text},
         words={"relation": _WORDS[relation]},
@@ -54,10 +55,6 @@ def prepare(draft: Draft) -> Plan:
             NearMiss("by voice", edit=("apis.phone.send_message", "apis.phone.send_voice_message")),
         ],
     )
-
-
-def _message(draft: Draft, sender: int, receiver: int, text: str, moment: str) -> None:
-    draft.insert("phone_messages", person_id=sender, receiver_id=receiver, text=text, read=1, sent_at=moment)
 
 
 def gold(relation: str, day: str, text: str) -> None:

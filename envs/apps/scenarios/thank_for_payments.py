@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import added
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.payments_seed import add_payment
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _NOTES = ("birthday", "moving help", "theater", "camping", "wedding present", "market stall")
@@ -19,13 +20,13 @@ def prepare(draft: Draft) -> Plan:
     must = []
     for place, (friend, (recent, large)) in enumerate(zip(friends, draft.sample(kinds, 5), strict=False)):
         cents = limit * 100 + draft.number(0, 4000) if large else draft.number(500, limit * 100 - 1)
-        payment = draft.insert(
-            "payments_payments",
-            person_id=friend.id,
-            receiver_id=draft.me.id,
-            amount=cents,
-            note=note,
-            created_at=draft.moment(1 - days, -1) if recent else draft.moment(-days - 30, -days - 1),
+        payment = add_payment(
+            draft,
+            friend,
+            draft.me,
+            cents,
+            note,
+            draft.moment(1 - days, -1) if recent else draft.moment(-days - 30, -days - 1),
         )
         if recent:
             must.append(added("payments_likes", payment_id=payment))
@@ -37,14 +38,7 @@ def prepare(draft: Draft) -> Plan:
                 "payments_likes", person_id=friends[1].id, payment_id=payment, created_at=draft.moment(-1, -1)
             )
     for sender, receiver, other in ((draft.me, friends[5], note), (friends[5], draft.me, "other things")):
-        draft.insert(
-            "payments_payments",
-            person_id=sender.id,
-            receiver_id=receiver.id,
-            amount=limit * 100 + 100,
-            note=other,
-            created_at=draft.moment(1 - days, -1),
-        )
+        add_payment(draft, sender, receiver, limit * 100 + 100, other, draft.moment(1 - days, -1))
     return Plan(
         parameters={"note": note, "day": draft.life.day(-days), "limit": limit, "thanks": thanks},
         must=must,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from palaestra.envs.apps.changes import Expected, added, changed
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.payments_seed import add_request, add_transfer, remove_requests
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _BALANCE = (
@@ -17,8 +18,7 @@ _BALANCE = (
 def prepare(draft: Draft) -> Plan:
     """Let people ask for more than the balance holds, some of them for it in other ways."""
     me = draft.me.id
-    for row in draft.rows("SELECT id FROM payments_requests WHERE status = 'pending'"):
-        draft.delete("payments_requests", row["id"])
+    remove_requests(draft)
     # The third card has expired, the fourth does not move enough.
     card = draft.choose(draft.rows("SELECT * FROM payments_cards WHERE person_id = ? ORDER BY id", me)[:2])
     people = draft.sample([*draft.life.relations["friend"], *draft.life.relations["coworker"]], 6)
@@ -28,24 +28,17 @@ def prepare(draft: Draft) -> Plan:
         amount = draft.number(1200, 9500)
         total += amount
         note = draft.choose(["tickets", "pizza", "taxi", "groceries", "present"])
-        request = _request(draft, person.id, me, amount, note, "pending")
+        request = add_request(draft, person, draft.me, amount, note, draft.moment(-9, -3))
         must += [
             changed("payments_requests", request, status="approved"),
             added("payments_payments", receiver_id=person.id, amount=amount, note=note, request_id=request),
         ]
-    _request(draft, people[5].id, me, 2000, "lunch", "denied")
-    _request(draft, people[4].id, me, 2000, "lunch", "cancelled")
-    _request(draft, me, people[5].id, 2000, "lunch", "pending")
+    add_request(draft, people[5], draft.me, 2000, "lunch", draft.moment(-9, -3), "denied")
+    add_request(draft, people[4], draft.me, 2000, "lunch", draft.moment(-9, -3), "cancelled")
+    add_request(draft, draft.me, people[5], 2000, "lunch", draft.moment(-9, -3))
     balance = draft.number(300, total - 800)
     difference = balance - round(draft.value(_BALANCE, me))
-    draft.insert(
-        "payments_transfers",
-        person_id=me,
-        card_id=card["id"],
-        direction="top_up" if difference > 0 else "withdraw",
-        amount=abs(difference) or 1,
-        created_at=draft.moment(-2, -1),
-    )
+    add_transfer(draft, draft.me, difference or 1, draft.moment(-2, -1))
     missing = total - round(draft.value(_BALANCE, me))
     must.append(added("payments_transfers", card_id=card["id"], direction="top_up", amount=missing))
     return Plan(
@@ -66,18 +59,6 @@ def prepare(draft: Draft) -> Plan:
             NearMiss("tops up alone", edit=("for request in requests:", "for request in []:")),
             NearMiss("round amounts", edit=("round(total - balance, 2)", "round(total - balance + 0.5)")),
         ],
-    )
-
-
-def _request(draft: Draft, asking: int, payer: int, amount: int, note: str, status: str) -> int:
-    return draft.insert(
-        "payments_requests",
-        person_id=asking,
-        payer_id=payer,
-        amount=amount,
-        note=note,
-        status=status,
-        created_at=draft.moment(-9, -3),
     )
 
 

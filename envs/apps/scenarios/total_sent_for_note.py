@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.payments_seed import add_payment
 from palaestra.envs.apps.skills import apis, every_page, login
 
 
@@ -14,10 +15,14 @@ def prepare(draft: Draft) -> Plan:
     # As many cents as no other sum of them has, so that a payment left out shows.
     sent = [draft.number(3, 30) * 100 + 2**place for place in range(draft.number(5, 6))]
     for amount in sent:
-        _pay(draft, draft.me.id, draft.choose(friends).id, amount, thing, (-29, -1))
+        add_payment(draft, draft.me, draft.choose(friends), amount, thing, draft.moment(-29, -1))
     for _ in range(draft.number(2, 4)):
-        _pay(draft, draft.me.id, draft.choose(friends).id, draft.number(300, 2900), thing, (-200, -95))
-        _pay(draft, draft.choose(friends).id, draft.me.id, draft.number(300, 2900), thing, (-29, -1))
+        add_payment(
+            draft, draft.me, draft.choose(friends), draft.number(300, 2900), thing, draft.moment(-200, -95)
+        )
+        add_payment(
+            draft, draft.choose(friends), draft.me, draft.number(300, 2900), thing, draft.moment(-29, -1)
+        )
     total = draft.value(
         "SELECT sum(amount) FROM payments_payments "
         "WHERE person_id = ? AND instr(note, ?) AND created_at >= ?",
@@ -42,17 +47,6 @@ def prepare(draft: Draft) -> Plan:
                 ),
             ),
         ],
-    )
-
-
-def _pay(draft: Draft, sender: int, receiver: int, amount: int, note: str, days: tuple[int, int]) -> None:
-    draft.insert(
-        "payments_payments",
-        person_id=sender,
-        receiver_id=receiver,
-        amount=amount,
-        note=note,
-        created_at=draft.moment(*days),
     )
 
 

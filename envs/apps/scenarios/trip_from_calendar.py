@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
-import json
-
 from palaestra.envs.apps.changes import added
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.calendar_seed import add_event
+from palaestra.envs.apps.services.expenses_seed import equal_shares
+from palaestra.envs.apps.services.notes_seed import add_note
+from palaestra.envs.apps.services.todo_seed import add_list
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _TITLES = (
@@ -26,12 +27,9 @@ def prepare(draft: Draft) -> Plan:
     title, offset = draft.choose(_TITLES), draft.number(3, 12)
     friends = draft.sample(draft.life.relations["friend"], 5)
     answers = draft.sample(["accepted"] * 3 + ["declined", "tentative"], 5)
-    _event(
-        draft, title, draft.life.day(-offset), dict(zip((one.id for one in friends), answers, strict=True))
-    )
-    _event(
-        draft, title, draft.life.day(-offset - 360), dict.fromkeys([one.id for one in friends], "accepted")
-    )
+    for ago, given in ((offset, answers), (offset + 360, ["accepted"] * 5)):
+        start = f"{draft.life.day(-ago)}T{draft.number(7, 10):02}:00"
+        add_event(draft, draft.me, title, start, 540, dict(zip(friends, given, strict=True)))
     came = [friend for friend, answer in zip(friends, answers, strict=True) if answer == "accepted"]
     group = added("expenses_groups", name=title, kind="trip")
     must = [
@@ -39,8 +37,6 @@ def prepare(draft: Draft) -> Plan:
         *(added("expenses_members", group_id=group, person_id=one.id) for one in [draft.me, *came]),
     ]
     lines = []
-    # By email address, since that decides who pays the cents that are left over.
-    order = sorted([draft.me, *came], key=lambda person: person.email)
     for thing in draft.sample(_THINGS, draft.number(3, 4)):
         payer, amount = draft.choose([draft.me, *came] if lines else came), draft.number(400, 9000)
         lines.append(f"- {thing}: ${amount / 100:.2f}, paid by {'me' if payer is draft.me else payer.name}")
@@ -52,27 +48,13 @@ def prepare(draft: Draft) -> Plan:
             amount=amount,
             spent_on=draft.life.day(-offset),
         )
-        share, rest = divmod(amount, len(order))
         must.append(expense)
         must += [
-            added(
-                "expenses_shares", expense_id=expense, person_id=person.id, amount=share + int(place < rest)
-            )
-            for place, person in enumerate(order)
+            added("expenses_shares", expense_id=expense, person_id=person.id, amount=share)
+            for person, share in equal_shares(amount, [draft.me, *came]).items()
         ]
-    made = draft.moment(-2, -1)
-    draft.insert(
-        "notes_notes",
-        person_id=draft.me.id,
-        title=f"{title}: costs",
-        body="\n".join(lines),
-        tags=json.dumps(["money"]),
-        created_at=made,
-        updated_at=made,
-    )
-    listing = draft.insert(
-        "todo_lists", person_id=draft.me.id, name="Money and trips", created_at=draft.moment(-60, -40)
-    )
+    add_note(draft, draft.me, f"{title}: costs", "\n".join(lines), draft.moment(-2, -1), tags=["money"])
+    listing = add_list(draft, draft.me, "Money and trips", draft.moment(-60, -40))
     due = draft.life.day(draft.number(3, 20))
     must.append(
         added("todo_tasks", list_id=listing, title=f"Settle {title}", due_date=due, created_by=draft.me.id)
@@ -95,25 +77,6 @@ def prepare(draft: Draft) -> Plan:
             ),
         ],
     )
-
-
-def _event(draft: Draft, title: str, day: str, answers: dict[int, str]) -> None:
-    start = datetime.datetime.fromisoformat(day) + datetime.timedelta(hours=draft.number(7, 10))
-    made = draft.moment(-400, -380)
-    event = draft.insert(
-        "calendar_events",
-        person_id=draft.me.id,
-        calendar_id=draft.value(
-            "SELECT id FROM calendar_calendars WHERE person_id = ? ORDER BY id", draft.me.id
-        ),
-        title=title,
-        starts_at=start.isoformat(),
-        ends_at=(start + datetime.timedelta(hours=9)).isoformat(),
-        created_at=made,
-        updated_at=made,
-    )
-    for person, answer in answers.items():
-        draft.insert("calendar_attendees", event_id=event, person_id=person, answer=answer, invited_at=made)
 
 
 def gold(title: str, day: str, due: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.expenses_seed import add_expense, add_group
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _NAMES = ("Rowing weekend", "Choir trip", "Flat party", "Cooking class", "Mountain hut", "Harvest festival")
@@ -15,11 +16,7 @@ def prepare(draft: Draft) -> Plan:
     """Found a group in which one member pays often, and another most of all at once but less in sum."""
     name = draft.choose(_NAMES)
     members = [draft.me, *draft.sample(draft.life.relations["friend"], 4)]
-    group = draft.insert(
-        "expenses_groups", person_id=draft.me.id, name=name, kind="trip", created_at=draft.moment(-60, -50)
-    )
-    for person in members:
-        draft.insert("expenses_members", group_id=group, person_id=person.id)
+    group = add_group(draft, draft.me, name, members, draft.moment(-60, -50), kind="trip")
     often, once = draft.sample(members[1:], 2)
     # The largest single expense is half of what the other one pays in three.
     unit = draft.number(10, 20) * 100
@@ -30,7 +27,7 @@ def prepare(draft: Draft) -> Plan:
         draft.sample(paid, len(paid)), draft.sample(_THINGS, len(paid)), strict=True
     ):
         total[payer.name] += amount
-        _expense(draft, group, payer.id, description, amount, [person.id for person in members])
+        add_expense(draft, group, payer, description, amount, members, draft.moment(-40, -20))
     best = total.most_common(1)[0][0]
     return Plan(
         parameters={"name": name},
@@ -48,25 +45,6 @@ def prepare(draft: Draft) -> Plan:
             NearMiss("the name alone", edit=(": {paid[best]:.2f}", "")),
         ],
     )
-
-
-def _expense(draft: Draft, group: int, payer: int, description: str, amount: int, people: list[int]) -> None:
-    expense = draft.insert(
-        "expenses_expenses",
-        group_id=group,
-        person_id=payer,
-        payer_id=payer,
-        description=description,
-        amount=amount,
-        spent_on=draft.life.day(-draft.number(20, 40)),
-        created_at=draft.moment(-19, -12),
-        updated_at=draft.moment(-11, -10),
-    )
-    share, rest = divmod(amount, len(people))
-    for place, person in enumerate(people):
-        draft.insert(
-            "expenses_shares", expense_id=expense, person_id=person, amount=share + int(place < rest)
-        )
 
 
 def gold(name: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from palaestra.envs.apps.changes import Match, added, changed, same_text
-from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.prepared_files import clear, file, folder
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
+from palaestra.envs.apps.services.expenses_seed import add_expense, add_group, add_settlement
 from palaestra.envs.apps.skills import apis, every_page, login
 
 _NAMES = ("Canal boat", "Ghost tour", "Wine road", "Salt mine", "Pilgrim path", "Dune camp", "Steam train")
@@ -18,18 +18,14 @@ def prepare(draft: Draft) -> Plan:
     """Let the supervisor have paid, others as well; some are even. The receipts lie in a folder."""
     name, tag = draft.choose(_NAMES), draft.choose(["travel", "money", "memories"])
     people = [draft.me, *draft.sample(draft.life.relations["friend"], draft.number(4, 5))]
-    group = draft.insert(
-        "expenses_groups", person_id=draft.me.id, name=name, kind="trip", created_at=draft.moment(-60, -50)
-    )
-    for person in people:
-        draft.insert("expenses_members", group_id=group, person_id=person.id)
+    group = add_group(draft, draft.me, name, people, draft.moment(-60, -50), kind="trip")
     clear(draft, "/receipts")
     owed, total, names = dict.fromkeys((one.id for one in people), 0), 0, []
     # One other person has paid as well, but less than the supervisor.
     for place, thing in enumerate(draft.sample(_THINGS, 5)):
         payer, share = people[1] if place == 4 else draft.me, draft.number(6, 30) * 50
         share = 100 if place == 4 else share
-        _expense(draft, group, payer, thing, share, people)
+        add_expense(draft, group, payer, thing, share * len(people), people, draft.moment(-40, -20))
         total += share * len(people)
         if payer is draft.me:
             names.append(f"{thing.lower()}.txt")
@@ -40,15 +36,7 @@ def prepare(draft: Draft) -> Plan:
             owed[payer.id] -= share
     file(draft, "/receipts/shoes.txt", "Shoes: $80.00")
     even = people[-1]
-    draft.insert(
-        "expenses_settlements",
-        group_id=group,
-        person_id=even.id,
-        receiver_id=draft.me.id,
-        amount=owed[even.id],
-        settled_on=draft.life.day(-9),
-        created_at=draft.moment(-9, -9),
-    )
+    add_settlement(draft, group, even, draft.me, owed[even.id], draft.moment(-9, -9))
     size = draft.value(
         "SELECT sum(length(content)) FROM files_entries WHERE parent_id = ?",
         folder(draft, f"/receipts/{name}"),
@@ -94,22 +82,6 @@ def prepare(draft: Draft) -> Plan:
             NearMiss("one request less", edit=("for one in debts:", "for one in debts[1:]:")),
         ],
     )
-
-
-def _expense(draft: Draft, group: int, payer: Person, thing: str, share: int, people: list[Person]) -> None:
-    expense = draft.insert(
-        "expenses_expenses",
-        group_id=group,
-        person_id=payer.id,
-        payer_id=payer.id,
-        description=thing,
-        amount=share * len(people),
-        spent_on=draft.life.day(-draft.number(20, 40)),
-        created_at=draft.moment(-19, -12),
-        updated_at=draft.moment(-11, -10),
-    )
-    for person in people:
-        draft.insert("expenses_shares", expense_id=expense, person_id=person.id, amount=share)
 
 
 def gold(name: str, tag: str) -> None:

@@ -1,8 +1,10 @@
-"""How the calendars of a life are filled."""
+"""How the calendars of a life are filled; and ``add_event`` and ``cancel_events`` for scenarios."""
 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
+from typing import Any
 
 from palaestra.envs.apps.life import Life, Person
 from palaestra.envs.apps.world import Database
@@ -33,13 +35,61 @@ _PARTIES = (
 _FAMILY = ("Family dinner", "Video call with the family", "Sunday lunch")
 
 
+def add_event(
+    database: Database,
+    organizer: Person,
+    title: str,
+    start: datetime.datetime | str,
+    minutes: int,
+    answers: Mapping[Person, str] | None = None,
+    *,
+    calendar: str = "",
+    **columns: Any,
+) -> int:
+    """Add an event and the answers of those who are invited; return its id.
+
+    It lies in the organizer's calendar of a name, or in the oldest, and was made three weeks before it
+    begins, or two days ago.
+    """
+    begin = datetime.datetime.fromisoformat(start) if isinstance(start, str) else start
+    now = datetime.datetime.fromisoformat(database.value("SELECT now FROM world_clock"))
+    made = min(begin - datetime.timedelta(days=21), now - datetime.timedelta(days=2)).isoformat()
+    event_id = database.insert(
+        "calendar_events",
+        person_id=organizer.id,
+        calendar_id=database.value(
+            "SELECT id FROM calendar_calendars WHERE person_id = ?1 AND ?2 IN ('', name) ORDER BY id",
+            organizer.id,
+            calendar,
+        ),
+        title=title,
+        starts_at=begin.isoformat(),
+        ends_at=(begin + datetime.timedelta(minutes=minutes)).isoformat(),
+        created_at=made,
+        updated_at=made,
+        **columns,
+    )
+    for person, answer in (answers or {}).items():
+        database.insert(
+            "calendar_attendees", event_id=event_id, person_id=person.id, answer=answer, invited_at=made
+        )
+    return event_id
+
+
+def cancel_events(database: Database, first: str, last: str) -> None:
+    """Cancel all events, whoever organizes them, that touch a day from the first to the last."""
+    database.connection.execute(
+        "UPDATE calendar_events SET cancelled = 1 "
+        "WHERE substr(ends_at, 1, 10) >= ? AND substr(starts_at, 1, 10) <= ?",
+        [first, last],
+    )
+
+
 class _Seeder:
     """Fills the calendars of one life, event by event."""
 
     def __init__(self, life: Life, database: Database) -> None:
         self.life, self.database, self.generator = life, database, life.generator("calendar")
-        self.calendars: dict[int, int] = {}
-        self.mine: dict[str, int] = {}
 
     def run(self) -> None:
         self._calendars()
@@ -52,12 +102,11 @@ class _Seeder:
     def _calendars(self) -> None:
         me = self.life.supervisor.id
         for name, color in (("Personal", "blue"), ("Work", "red"), ("Family", "green")):
-            self.mine[name] = self.database.insert(
+            self.database.insert(
                 "calendar_calendars", person_id=me, name=name, color=color, created_at=self.life.day(-700)
             )
-        self.calendars[me] = self.mine["Personal"]
         for person in self.life.known:
-            self.calendars[person.id] = self.database.insert(
+            self.database.insert(
                 "calendar_calendars", person_id=person.id, name="Personal", created_at=self.life.day(-650)
             )
 
@@ -71,33 +120,17 @@ class _Seeder:
         place: str = "",
         calendar: str = "",
         pending: float = 0.0,
-        description: str = "",
     ) -> int:
-        """Add an event and its attendees; with ``pending``, that share of them has not answered."""
-        created = min(start - datetime.timedelta(days=21), self.life.now - datetime.timedelta(days=2))
-        event_id = self.database.insert(
-            "calendar_events",
-            person_id=organizer.id,
-            calendar_id=self.mine[calendar] if calendar else self.calendars[organizer.id],
-            title=title,
-            starts_at=start.isoformat(timespec="seconds"),
-            ends_at=(start + datetime.timedelta(minutes=minutes)).isoformat(timespec="seconds"),
-            place=place,
-            description=description,
-            created_at=created.isoformat(timespec="seconds"),
-            updated_at=created.isoformat(timespec="seconds"),
+        """Add an event; with ``pending``, that share of those who are invited has not answered."""
+        answers = {person: self._answer(pending) for person in people}
+        return add_event(
+            self.database, organizer, title, start, minutes, answers, calendar=calendar, place=place
         )
-        for person in people:
-            waits = self.generator.random() < pending
-            answer = "pending" if waits else str(self.generator.choice(_ANSWERS, p=(0.7, 0.15, 0.15)))
-            self.database.insert(
-                "calendar_attendees",
-                event_id=event_id,
-                person_id=person.id,
-                answer=answer,
-                invited_at=created.isoformat(timespec="seconds"),
-            )
-        return event_id
+
+    def _answer(self, pending: float) -> str:
+        if self.generator.random() < pending:
+            return "pending"
+        return str(self.generator.choice(_ANSWERS, p=(0.7, 0.15, 0.15)))
 
     def at(self, day: datetime.date, hour: int) -> datetime.datetime:
         minute = int(self.generator.choice((0, 15, 30)))

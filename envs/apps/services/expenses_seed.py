@@ -1,9 +1,10 @@
-"""What a life's shared expenses are: the apartment, trips and evenings, lunches, presents."""
+"""What a life's shared expenses are: the apartment, trips and evenings, lunches, presents; writing them."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,87 @@ _BILLS = {
     ),
 }
 _REMARKS = ("thanks for paying!", "was that with tip?", "I have the receipt", "looks right to me")
+
+
+_DEBTS = ("Tickets", "Food", "Petrol", "Rental", "Drinks")
+
+
+def equal_shares(cents: int, people: Sequence[Person]) -> dict[Person, int]:
+    """Return everybody's share as the app does it: the first by email address pay what is left over."""
+    part, left = divmod(cents, len(people))
+    order = sorted(people, key=lambda person: person.email)
+    return {person: part + (place < left) for place, person in enumerate(order)}
+
+
+def add_group(
+    database: Database, owner: Person, name: str, people: Sequence[Person], made: str, kind: str = "other"
+) -> int:
+    """Add a group of people, the owner among them; return its id."""
+    group = database.insert("expenses_groups", person_id=owner.id, name=name, kind=kind, created_at=made)
+    rows = [{"group_id": group, "person_id": person.id} for person in people]
+    database.insert_all("expenses_members", rows)
+    return group
+
+
+def add_expense(
+    database: Database,
+    group: int,
+    payer: Person,
+    what: str,
+    cents: int,
+    people: Sequence[Person],
+    moment: str,
+    **columns: Any,
+) -> int:
+    """Add an expense of a moment that people share equally; return its id."""
+    expense = database.insert(
+        "expenses_expenses",
+        group_id=group,
+        person_id=payer.id,
+        payer_id=payer.id,
+        description=what,
+        amount=cents,
+        spent_on=moment[:10],
+        created_at=moment,
+        updated_at=moment,
+        **columns,
+    )
+    shares = [
+        {"expense_id": expense, "person_id": person.id, "amount": share}
+        for person, share in equal_shares(cents, people).items()
+    ]
+    database.insert_all("expenses_shares", shares)
+    return expense
+
+
+def add_debt(
+    database: Database, group: int, debtor: Person, creditor: Person, cents: int, moment: str
+) -> None:
+    """Let a member owe another one an amount, by an expense of twice as much that the two share."""
+    what = _DEBTS[cents % len(_DEBTS)]
+    add_expense(database, group, creditor, what, 2 * cents, (debtor, creditor), moment)
+
+
+def add_settlement(
+    database: Database,
+    group: int,
+    payer: Person,
+    receiver: Person,
+    cents: int,
+    moment: str,
+    note: str = "",
+) -> None:
+    """Add what a member has paid back to another one."""
+    database.insert(
+        "expenses_settlements",
+        group_id=group,
+        person_id=payer.id,
+        receiver_id=receiver.id,
+        amount=cents,
+        note=note,
+        settled_on=moment[:10],
+        created_at=moment,
+    )
 
 
 def seed(life: Life, database: Database) -> None:
@@ -64,13 +146,7 @@ class _Book:
         self.generator: np.random.Generator = life.generator("expenses")
 
     def group(self, name: str, kind: str, owner: Person, people: Sequence[Person], offset: int) -> int:
-        created = f"{self.life.day(offset)}T10:00:00"
-        group = self.database.insert(
-            "expenses_groups", person_id=owner.id, name=name, kind=kind, created_at=created
-        )
-        rows = [{"group_id": group, "person_id": person.id} for person in people]
-        self.database.insert_all("expenses_members", rows)
-        return group
+        return add_group(self.database, owner, name, people, f"{self.life.day(offset)}T10:00:00", kind=kind)
 
     def expense(
         self,
@@ -83,39 +159,11 @@ class _Book:
         people: Sequence[Person],
     ) -> int:
         moment = self.life.moment(self.generator, offset, offset)
-        expense = self.database.insert(
-            "expenses_expenses",
-            group_id=group,
-            person_id=payer.id,
-            payer_id=payer.id,
-            description=what,
-            amount=cents,
-            category=category,
-            spent_on=moment[:10],
-            created_at=moment,
-            updated_at=moment,
-        )
-        part, left = divmod(cents, len(people))
-        order = sorted(people, key=lambda person: person.email)
-        shares = [
-            {"expense_id": expense, "person_id": person.id, "amount": part + (place < left)}
-            for place, person in enumerate(order)
-        ]
-        self.database.insert_all("expenses_shares", shares)
-        return expense
+        return add_expense(self.database, group, payer, what, cents, people, moment, category=category)
 
     def settle(self, group: int, payer: Person, receiver: Person, cents: int, offset: int, note: str) -> None:
         moment = self.life.moment(self.generator, offset, offset)
-        self.database.insert(
-            "expenses_settlements",
-            group_id=group,
-            person_id=payer.id,
-            receiver_id=receiver.id,
-            amount=cents,
-            note=note,
-            settled_on=moment[:10],
-            created_at=moment,
-        )
+        add_settlement(self.database, group, payer, receiver, cents, moment, note)
 
     def remark(self, expense: int, people: Sequence[Person], offset: int) -> None:
         person = people[int(self.generator.integers(len(people)))]

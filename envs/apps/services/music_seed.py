@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,18 @@ _PRAISE = (
     "Not my taste at all.",
 )
 _LISTS = ("Morning run", "Deep focus", "Kitchen radio", "Sunday slow", "Party mix", "Rainy days")
+
+
+def add_playlist(
+    database: Database, owner: Person, title: str, songs: Sequence[int], made: str, *, public: int = 0
+) -> int:
+    """Add a playlist of songs, in their order; return its id."""
+    playlist = database.insert(
+        "music_playlists", person_id=owner.id, title=title, public=public, created_at=made, updated_at=made
+    )
+    rows = [{"playlist_id": playlist, "song_id": song} for song in songs]
+    database.insert_all("music_playlist_songs", rows)
+    return playlist
 
 
 def seed(life: Life, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""What a life's payments are: shared expenses settled, small debts, and what friends pay each other."""
+"""What a life's payments are: debts settled, small ones, what friends pay each other; writing them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,59 @@ _NOTES = (
 )
 _REMARKS = ("thank you!", "that was fun", "any time", "see you next week", "best evening in a while")
 _BANKS = ("Northbank", "Harbor Savings", "Union Mutual", "Blue River Bank")
+
+
+def add_payment(
+    database: Database, sender: Person, receiver: Person, cents: int, note: str, moment: str
+) -> int:
+    """Add a public payment; return its id."""
+    return database.insert(
+        "payments_payments",
+        person_id=sender.id,
+        receiver_id=receiver.id,
+        amount=cents,
+        note=note,
+        created_at=moment,
+    )
+
+
+def add_request(
+    database: Database,
+    asking: Person,
+    payer: Person,
+    cents: int,
+    note: str,
+    moment: str,
+    status: str = "pending",
+) -> int:
+    """Add a request for money; return its id. One that is not pending was answered at once."""
+    return database.insert(
+        "payments_requests",
+        person_id=asking.id,
+        payer_id=payer.id,
+        amount=cents,
+        note=note,
+        status=status,
+        created_at=moment,
+        answered_at=None if status == "pending" else moment,
+    )
+
+
+def remove_requests(database: Database) -> None:
+    """Remove all requests that are pending, so that those that follow are the only ones."""
+    database.connection.execute("DELETE FROM payments_requests WHERE status = 'pending'")
+
+
+def add_transfer(database: Database, person: Person, cents: int, moment: str) -> None:
+    """Move an amount from a person's oldest card to the balance, or back if it is negative."""
+    database.insert(
+        "payments_transfers",
+        person_id=person.id,
+        card_id=database.value("SELECT min(id) FROM payments_cards WHERE person_id = ?", person.id),
+        direction="top_up" if cents > 0 else "withdraw",
+        amount=abs(cents),
+        created_at=moment,
+    )
 
 
 def seed(life: Life, database: Database) -> None:
@@ -118,19 +171,10 @@ def _requests(life: Life, database: Database, generator: np.random.Generator, ci
     others = [*circle, *life.relations["coworker"][:2]]
     for place, status in enumerate(("denied", "cancelled", "denied", *("pending",) * 8)):
         other = others[int(generator.integers(len(others)))]
-        mine = place % 2 == 0
-        old = status != "pending"
-        created = life.moment(generator, *((-160, -80) if old else (-45, -2)))
-        database.insert(
-            "payments_requests",
-            person_id=life.supervisor.id if mine else other.id,
-            payer_id=other.id if mine else life.supervisor.id,
-            amount=int(generator.integers(100, 1400)) * 5,
-            note=str(generator.choice(_NOTES)),
-            status=status,
-            created_at=created,
-            answered_at=created if old else None,
-        )
+        asking, payer = (life.supervisor, other) if place % 2 == 0 else (other, life.supervisor)
+        created = life.moment(generator, *((-45, -2) if status == "pending" else (-160, -80)))
+        cents, note = int(generator.integers(100, 1400)) * 5, str(generator.choice(_NOTES))
+        add_request(database, asking, payer, cents, note, created, status)
 
 
 def _opinions(life: Life, database: Database, generator: np.random.Generator, circle: list[Person]) -> None:
@@ -154,21 +198,12 @@ def _opinions(life: Life, database: Database, generator: np.random.Generator, ci
 
 def _top_ups(life: Life, database: Database, generator: np.random.Generator) -> None:
     """Move money in and out so that the balance is a few hundred dollars."""
-    me = life.supervisor.id
-    received = database.value("SELECT sum(amount) FROM payments_payments WHERE receiver_id = ?", me) or 0
-    sent = database.value("SELECT sum(amount) FROM payments_payments WHERE person_id = ?", me) or 0
-    moves = [("top_up", int(generator.integers(4, 21)) * 1000, -230 + 30 * n) for n in range(6)]
-    moves += [("withdraw", int(generator.integers(2, 9)) * 1000, -200 + 60 * n) for n in range(3)]
-    so_far = sum(amount if direction == "top_up" else -amount for direction, amount, _ in moves)
+    me = life.supervisor
+    received = database.value("SELECT sum(amount) FROM payments_payments WHERE receiver_id = ?", me.id) or 0
+    sent = database.value("SELECT sum(amount) FROM payments_payments WHERE person_id = ?", me.id) or 0
+    moves = [(int(generator.integers(4, 21)) * 1000, -230 + 30 * n) for n in range(6)]
+    moves += [(-int(generator.integers(2, 9)) * 1000, -200 + 60 * n) for n in range(3)]
     wanted = int(generator.integers(30_000, 90_000))
-    first = wanted - (received - sent + so_far)
-    moves.append(("top_up" if first > 0 else "withdraw", abs(first) or 100, -260))
-    for direction, amount, offset in sorted(moves, key=lambda move: move[2]):
-        database.insert(
-            "payments_transfers",
-            person_id=me,
-            card_id=1,
-            direction=direction,
-            amount=amount,
-            created_at=life.moment(generator, offset, offset),
-        )
+    first = wanted - (received - sent + sum(cents for cents, _ in moves))
+    for cents, offset in sorted([*moves, (first or -100, -260)], key=lambda move: move[1]):
+        add_transfer(database, me, cents, life.moment(generator, offset, offset))

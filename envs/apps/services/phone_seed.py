@@ -87,6 +87,20 @@ _ALARMS: tuple[tuple[str, str, tuple[str, ...], int, int], ...] = (
 )
 
 
+def add_message(
+    database: Database, sender: Person, receiver: Person, text: str, moment: str, *, read: int = 1
+) -> None:
+    """Add a text message."""
+    database.insert(
+        "phone_messages",
+        person_id=sender.id,
+        receiver_id=receiver.id,
+        text=text,
+        read=read,
+        sent_at=moment,
+    )
+
+
 def seed(life: Life, database: Database) -> None:
     """Fill the app."""
     _Phones(life, database).fill()

@@ -1,8 +1,9 @@
-"""What a life's tasks are: errands, the home, work, what trips need, and lists of others."""
+"""What a life's tasks are: errands, the home, work, what trips need, and lists of others; writing them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from palaestra.envs.apps.life import Life, Outing, Person
 from palaestra.envs.apps.world import Database
@@ -54,6 +55,37 @@ _MOVING = ("Order moving boxes", "Change the address at the bank", "Hand over th
 _PACKING = ("Buy sunscreen", "Pack the first aid kit", "Charge the power banks", "Print the booking")
 
 
+def add_list(database: Database, owner: Person, name: str, made: str, members: Sequence[Person] = ()) -> int:
+    """Add a list that is shared with the members; return its id."""
+    list_id = database.insert("todo_lists", person_id=owner.id, name=name, created_at=made)
+    for member in members:
+        database.insert("todo_members", list_id=list_id, person_id=member.id)
+    return list_id
+
+
+def add_task(
+    database: Database,
+    list_id: int,
+    creator: Person,
+    title: str,
+    *,
+    made: str,
+    completed_at: str | None = None,
+    **columns: Any,
+) -> int:
+    """Add a task, which is done if it was completed at some time; return its id."""
+    return database.insert(
+        "todo_tasks",
+        list_id=list_id,
+        title=title,
+        done=int(completed_at is not None),
+        created_by=creator.id,
+        created_at=made,
+        completed_at=completed_at,
+        **columns,
+    )
+
+
 def seed(life: Life, database: Database) -> None:
     """Fill the app."""
     book = _Book(life, database)
@@ -90,10 +122,8 @@ class _Book:
     def own_list(self, name: str, owner: Person, day: int, members: Sequence[Person] = ()) -> int:
         """Write a list of ``owner`` that is shared with ``members``."""
         created = self.life.moment(self.generator, day, day + 20)
-        list_id = self.database.insert("todo_lists", person_id=owner.id, name=name, created_at=created)
+        list_id = add_list(self.database, owner, name, created, members)
         self.created[list_id] = created
-        for member in members:
-            self.database.insert("todo_members", list_id=list_id, person_id=member.id)
         return list_id
 
     def tasks(self, list_id: int, owner: Person, tasks: Sequence[_Task]) -> None:
@@ -115,17 +145,16 @@ class _Book:
         """Write one task; labels are the supervisor's own."""
         generator = self.generator
         due = self.life.day(int(generator.integers(-40, 0) if done else generator.integers(-6, 25)))
-        task_id = self.database.insert(
-            "todo_tasks",
-            list_id=list_id,
-            title=title,
+        task_id = add_task(
+            self.database,
+            list_id,
+            creator,
+            title,
             due_date=due if generator.random() < 0.75 else None,
             priority=_PRIORITIES[int(generator.integers(len(_PRIORITIES)))],
             assignee_id=None if assignee is None else assignee.id,
-            done=int(done),
-            created_by=creator.id,
             # No task is older than its list.
-            created_at=max(self.created[list_id], self.life.moment(generator, -120, -45)),
+            made=max(self.created[list_id], self.life.moment(generator, -120, -45)),
             completed_at=self.life.moment(generator, -40, -1) if done else None,
         )
         for subtask in subtasks:
