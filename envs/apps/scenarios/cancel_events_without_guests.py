@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from palaestra.envs.apps.changes import changed
-from palaestra.envs.apps.life import Person
 from palaestra.envs.apps.scenario import Draft, NearMiss, Plan, Scenario
 from palaestra.envs.apps.services.calendar_seed import add_event, cancel_events
 from palaestra.envs.apps.skills import apis, every_page, login
@@ -40,7 +39,7 @@ def prepare(draft: Draft) -> Plan:
         kinds.append((draft.number(first, last), [no, no]))
     must = []
     for title, (offset, answers) in zip(draft.sample(_TITLES, len(kinds)), kinds, strict=True):
-        event = _event(draft, draft.me, title, offset, answers)
+        event = _event(draft, title, offset, answers)
         if answers and set(answers) == {no} and offset <= last:
             must.append(changed("calendar_events", event, cancelled=1))
     # The same of a friend, where the supervisor alone was invited and has declined.
@@ -66,10 +65,10 @@ def prepare(draft: Draft) -> Plan:
     )
 
 
-def _event(draft: Draft, person: Person, title: str, offset: int, answers: list[str]) -> int:
-    guests = draft.sample([one for one in draft.life.known if one != person], len(answers))
+def _event(draft: Draft, title: str, offset: int, answers: list[str]) -> int:
+    guests = draft.sample(draft.life.known, len(answers))
     start = f"{draft.life.day(offset)}T{draft.number(9, 19):02}:00"
-    return add_event(draft, person, title, start, 120, dict(zip(guests, answers, strict=True)))
+    return add_event(draft, draft.me, title, start, 120, dict(zip(guests, answers, strict=True)))
 
 
 def gold(first: str, last: str) -> None:

@@ -18,11 +18,10 @@ def prepare(draft: Draft) -> Plan:
     people = draft.sample([*draft.life.relations["friend"], *draft.life.relations["coworker"]], 7)
     answers = draft.sample(["accepted"] * draft.number(3, 5) + ["declined", "pending", "tentative"], 6)
     came = [one for one, answer in zip(people, answers, strict=False) if answer == "accepted"]
-    add_event(
-        draft, draft.me, title, f"{draft.life.day(day)}T18:00", 180, dict(zip(people, answers, strict=False))
-    )
-    answers = {people[6]: "accepted", people[0]: "accepted"}
-    add_event(draft, draft.me, title, f"{draft.life.day(day - 366)}T18:00", 180, answers)
+    given = dict(zip(people, answers, strict=False))
+    add_event(draft, draft.me, title, f"{draft.life.day(day)}T18:00", 180, given)
+    given = {people[6]: "accepted", people[0]: "accepted"}
+    add_event(draft, draft.me, title, f"{draft.life.day(day - 366)}T18:00", 180, given)
     share = draft.number(8, 25) * 50 + 20
     price = share * (len(came) + 1)
     wanted = product(draft, present, price + 700 * (len(came) + 1))

@@ -60,13 +60,10 @@ def prepare(draft: Draft) -> Plan:
 
 def _event(draft: Draft, title: str, offset: int, place: str, answer: str = "", long: bool = False) -> int:
     """Write an event of the supervisor, or one of a friend with the supervisor's answer to it."""
-    start, friend = (
-        f"{draft.life.day(offset)}T{draft.number(7, 18):02}:00",
-        draft.choose(draft.life.relations["friend"]),
-    )
-    minutes = 60 + 24 * 60 * int(long)
+    friend = draft.choose(draft.life.relations["friend"])
     owner, answers = (friend, {draft.me: answer}) if answer else (draft.me, {})
-    return add_event(draft, owner, title, start, minutes, answers, place=place)
+    start = f"{draft.life.day(offset)}T{draft.number(7, 18):02}:00"
+    return add_event(draft, owner, title, start, 25 * 60 if long else 60, answers, place=place)
 
 
 def gold(first: str, last: str, minutes: int) -> None:

@@ -31,20 +31,10 @@ def prepare(draft: Draft) -> Plan:
     marks = draft.sample([" ", " ", "!", "x", "x", " ", *" !"[: draft.number(0, 2)]], 8)
     lines = draft.sample(_LINES, len(_LINES))
     wanted, others = lines[: len(marks)], lines[len(marks) :]
-    note = add_note(
-        draft,
-        draft.me,
-        title,
-        "\n".join(f"[{m}] {x}" for m, x in zip(marks, wanted, strict=True)),
-        draft.moment(-30, -12),
-    )
-    add_note(
-        draft,
-        draft.me,
-        f"{title} (last year)",
-        "\n".join(f"[ ] {line}" for line in others),
-        draft.moment(-30, -12),
-    )
+    body = "\n".join(f"[{m}] {x}" for m, x in zip(marks, wanted, strict=True))
+    note = add_note(draft, draft.me, title, body, draft.moment(-30, -12))
+    old = "\n".join(f"[ ] {line}" for line in others)
+    add_note(draft, draft.me, f"{title} (last year)", old, draft.moment(-30, -12))
     list_id = draft.value("SELECT id FROM todo_lists WHERE person_id = ? AND name = ?", draft.me.id, name)
     known = wanted[marks.index(" ")]
     add_task(draft, list_id, draft.me, known, made=draft.moment(-9, -2))
