@@ -22,6 +22,7 @@ ENTRY_POINT_GROUP = "palaestra.envs"
 ENVIRONMENTS: dict[str, str] = {
     "palaestra/ALFWorld-v0": "palaestra.envs.alfworld.env:ALFWorldEnv",
     "palaestra/AppWorld-v0": "palaestra.envs.appworld.env:AppWorldEnv",
+    "palaestra/Apps-v0": "palaestra.envs.apps.env:AppsEnv",
     "palaestra/Code-v0": "palaestra.envs.code.env:CodeEnv",
     "palaestra/GuessNumber-v0": "palaestra.envs.guess_number:GuessNumberEnv",
     "palaestra/Math-v0": "palaestra.envs.math.env:MathEnv",

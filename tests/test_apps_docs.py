@@ -12,14 +12,11 @@ import pytest
 from palaestra.envs.apps import catalogue, programs, tasks, trial
 from palaestra.envs.apps.reference import page
 from palaestra.envs.apps.world import World
-from palaestra.envs.registration import register, registered_ids
 from palaestra.errors import OptionError
 
 DOCS = Path(__file__).parent.parent / "docs"
 LONGEST_FILE_LINES = 80
 
-if "palaestra/Apps-v0" not in registered_ids():
-    register("palaestra/Apps-v0", "palaestra.envs.apps.env:AppsEnv")
 EXTENSIONS = ("plants", "plants_thirst", "water_the_thirsty")
 
 

@@ -14,14 +14,10 @@ import pytest
 from palaestra.envs.apps import programs, tasks
 from palaestra.envs.apps.env import CALL_API, code_of, read_call
 from palaestra.envs.conformance import check
-from palaestra.envs.registration import register, registered_ids
 from palaestra.errors import ContractError, OptionError, UnknownNameError
 
 TASK = "archive_notes_by_tag-1"
 SCENARIOS = ["archive_notes_by_tag"]
-
-if "palaestra/Apps-v0" not in registered_ids():
-    register("palaestra/Apps-v0", "palaestra.envs.apps.env:AppsEnv")
 
 
 def make(**options):
@@ -42,6 +38,10 @@ def finish(env):
 def test_keeps_the_contract(options):
     report = check("palaestra/Apps-v0", {**options, "scenarios": SCENARIOS}, cycles=8, tasks=2)
     assert report.passed, report
+
+
+def test_keeps_the_contract_in_unseen_apps():
+    assert check("palaestra/Apps-v0", {"mode": "json", "split": "test_challenge"}, cycles=8, tasks=2).passed
 
 
 @pytest.mark.parametrize("mode", ["code", "json", "functions"])

@@ -9,15 +9,11 @@ import pytest
 
 import palaestra
 from palaestra.envs.apps import env as apps_env
-from palaestra.envs.registration import register, registered_ids
 from palaestra.sandboxes.core import Limits
 
 PACKAGE = str(Path(palaestra.__file__).resolve().parent)
 ROOT = str(Path(PACKAGE).parent)
 TASK = "archive_notes_by_tag-1"
-
-if "palaestra/Apps-v0" not in registered_ids():
-    register("palaestra/Apps-v0", "palaestra.envs.apps.env:AppsEnv")
 
 # What finds the socket on which the interpreter speaks with the host, and the interpreter itself.
 CHANNEL = """

@@ -127,8 +127,14 @@ def test_what_the_gold_program_knows_is_named_by_the_goal(name):
 
 
 def test_splits_are_disjoint_and_challenge_is_new():
+    assert len(CATALOGUE.scenarios) >= 60
+    assert len(CATALOGUE.apps) >= 10
+    assert len(CATALOGUE.apis) >= 200
     counts = Counter(scenario.split for scenario in CATALOGUE.scenarios.values())
-    assert set(counts) <= set(SPLITS)
+    assert set(counts) == set(SPLITS)
+    assert min(counts.values()) >= 8
+    sizes = [len(programs.apps_of(scenario.gold)) for scenario in CATALOGUE.scenarios.values()]
+    assert (min(sizes), max(sizes)) == (1, 8)
     worlds = [number for numbers in tasks.WORLDS.values() for number in numbers]
     assert len(worlds) == len(set(worlds))
     used = {split: _apps(split) for split in SPLITS}

@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ from palaestra.errors import DataError, OptionError, UnknownNameError
 PINNED = {
     "alfworld-full": ("2289bd7a8c1b546a", "d34b8f49aeaf2264", 300),
     "alfworld-small": ("5ca798bd6ee35c33", "766bec8189ebcfab", 50),
+    "apps-full": ("cef55305dbffb990", "80e3e0d5920f44c2", 246),
+    "apps-small": ("eeac0fc0ab43b2a4", "b48d8a31cd8244fd", 48),
     "code-full": ("fd56764ed64480ab", "600b35b24fff5310", 300),
     "code-small": ("add1d52bebf4b560", "e43a3ddfd37468fb", 50),
     "guess-number-full": ("3da40c21066817e8", "74dcbb6c4fff3a50", 200),
@@ -74,7 +77,7 @@ def test_all_its_tasks_can_be_played_read_as_ever_and_are_for_reporting(name):
             environments[kind] = make_env(item.env_id, item.options)
         env = environments[kind]
         observation, info = env.reset(seed=item.seed, options={"task": item.task_id})
-        assert (info["task_id"], env.task.split) == (item.task_id, "test")
+        assert (info["task_id"], env.task.split.split("_")[0]) == (item.task_id, "test")
         texts.update(observation.encode())
     assert texts.hexdigest()[:16] == PINNED[name][1]
     for env in environments.values():
@@ -99,6 +102,15 @@ def test_both_sizes_of_rooms_and_all_levels_are_there():
 
 
 # ---- finding and joining -----------------------------------------------------------------------------
+
+
+def test_panels_of_apps_hold_whole_scenarios():
+    """The share of scenarios all of whose siblings are solved is worth something only of whole ones."""
+    for name, siblings in (("apps-small", 3), ("apps-full", 6)):
+        counts = Counter(item.task_id.rpartition("-")[0] for item in named_panel(name).items)
+        assert set(counts.values()) == {siblings}
+    splits = Counter(item.options["split"] for item in named_panel("apps-full").items)
+    assert splits == {"test_normal": 16 * 6, "test_challenge": 25 * 6}
 
 
 def test_a_panel_is_found_by_name_or_by_file(tmp_path):

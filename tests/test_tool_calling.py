@@ -19,11 +19,8 @@ from palaestra.agents.policies.scripted import ScriptedPolicy
 from palaestra.agents.rollout import Job, RolloutSettings, rollout
 from palaestra.agents.tool_calling import ACT, Call, EnvTool, checked, function, parse_call, tool_calling
 from palaestra.envs.panel import make_panel
-from palaestra.envs.registration import register, registered_ids
 from palaestra.errors import OptionError
 
-if "palaestra/Apps-v0" not in registered_ids():
-    register("palaestra/Apps-v0", "palaestra.envs.apps.env:AppsEnv")
 GUESS = "palaestra/GuessNumber-v0"
 [ITEM] = make_panel(GUESS, 1, options={"highest": 1000, "max_steps": 3}).items
 

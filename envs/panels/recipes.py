@@ -37,6 +37,60 @@ def _alfworld(size: int, seed: int) -> tuple[Draw, ...]:
     )
 
 
+# By name, so that a scenario that is added one day leaves the panels as they are.
+_APPS_NORMAL = (
+    "bill_of_event",
+    "collect_for_event",
+    "decline_overlapping_invitations",
+    "drop_unliked_downloads",
+    "meet_when_all_are_free",
+    "most_played_artist",
+    "note_of_money_spent",
+    "note_of_open_balances",
+    "presents_before_birthdays",
+    "presents_for_birthdays",
+    "remind_of_events_outside",
+    "remove_songs_of_other_playlist",
+    "settle_and_write_down",
+    "sleep_long_before_event",
+    "split_emailed_receipt",
+    "sum_of_bills",
+)
+_APPS_CHALLENGE = (
+    "add_best_offer",
+    "away_for_a_flight",
+    "book_receipts_in_group",
+    "buy_tasks_of_list",
+    "collect_for_present",
+    "collect_what_is_missing",
+    "morning_summary",
+    "note_of_playlist",
+    "order_for_friends",
+    "order_list_of_note",
+    "orders_of_month_as_file",
+    "packing_list_to_tasks",
+    "pay_open_bills",
+    "play_for_the_run",
+    "playlist_of_wishes",
+    "redirect_orders_while_away",
+    "restore_thrown_away",
+    "return_what_i_disliked",
+    "share_photos_of_event",
+    "share_what_is_asked",
+    "size_of_trip_photos",
+    "sort_photos_by_month",
+    "trash_large_downloads",
+    "trip_from_calendar",
+    "wrap_up_trip",
+)
+
+
+def _apps(split: str, scenarios: tuple[str, ...], siblings: int, seed: int) -> Draw:
+    """All siblings of some scenarios, since a scenario counts as solved when all of them are."""
+    options = {"split": split, "scenarios": list(scenarios), "siblings": siblings}
+    return Draw("palaestra/Apps-v0", siblings * len(scenarios), seed, options)
+
+
 def _math(easy: int, medium: int, hard: int, seed: int) -> tuple[Draw, ...]:
     sizes = {"easy": easy, "medium": medium, "hard": hard}
     return tuple(
@@ -48,6 +102,11 @@ def _math(easy: int, medium: int, hard: int, seed: int) -> tuple[Draw, ...]:
 RECIPES: dict[str, tuple[Draw, ...]] = {
     "alfworld-small": _alfworld(50, seed=10),
     "alfworld-full": _alfworld(300, seed=20),
+    "apps-small": (_apps("test_normal", _APPS_NORMAL, 3, 10),),
+    "apps-full": (
+        _apps("test_normal", _APPS_NORMAL, 6, 20),
+        _apps("test_challenge", _APPS_CHALLENGE, 6, 21),
+    ),
     "code-small": (Draw("palaestra/Code-v0", 50, 10, {"split": "test"}),),
     "code-full": (Draw("palaestra/Code-v0", 300, 20, {"split": "test"}),),
     "guess-number-small": (Draw("palaestra/GuessNumber-v0", 50, 10, {"split": "test"}),),

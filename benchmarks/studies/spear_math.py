@@ -1,0 +1,125 @@
+"""SPEAR against GRPO where a tool can be called and need not be: sums, with Python at hand.
+
+    python benchmarks/studies/spear_math.py --seeds 5
+
+The sums are too large for the policy's head. Its clone has seen them answered at once in two of three
+episodes, and by Python in the third. All arms of a seed start from the same clone and stop after the same
+number of actions. The arms are those of ``spear.py``, and one with the bonus but without imitation. The
+bonus counts programs that were run.
+
+Rewards are 1 for a right answer. Settings were chosen on split valid, with seed 0 alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from arms import STARTS, Arm, Study, main
+from spear import CURVES, numbers, recipes
+
+from palaestra.agents.contestants import Contestant
+from palaestra.envs.math.env import MathEnv
+from palaestra.envs.panel import make_panel
+from palaestra.envs.registration import register
+from palaestra.trainers import sft, spear
+
+ENV = "palaestra/Math-v0"
+SHOWN = "studies/ShownMath-v0"
+OPTIONS: dict[str, Any] = {"tools": "python", "generators": ["chain_sum"], "max_steps": 4}
+TYPED = tuple(f"{name}={json.dumps(value)}" for name, value in OPTIONS.items())
+MAX_NEW_TOKENS = 40
+MAX_CONTEXT_TOKENS = 400
+SHOWS_THE_TOOL = 3
+"""One in so many expert episodes asks Python."""
+
+ENVIRONMENT_STEPS = 12_000
+SCHEDULE = 60
+_EVERY = recipes(SCHEDULE, replay_rows=32)
+ARMS: dict[str, dict[str, object]] = {
+    **{name: _EVERY[name] for name in ("GRPO", "more steps on good rows", "plain self-imitation")},
+    **{name: _EVERY[name] for name in ("SPEAR without bonus", "SPEAR")},
+    "GRPO with the falling bonus": _EVERY["GRPO"] | {"tool_reward": "cosine", "tool_decay": SCHEDULE},
+}
+
+FINDINGS = ""
+
+
+class ShownMathEnv(MathEnv):
+    """Math whose expert asks Python in some tasks, by a hash of the task, and answers the others at once."""
+
+    def expert(self) -> str:
+        """Return the program and then its result, or at once the sum written out with the gold answer."""
+        terms = re.findall(r"problem: (.*) =", self.task.goal)[0]
+        if zlib.crc32(self.task.id.encode()) % SHOWS_THE_TOOL:
+            return f"{terms} = {super().expert()}"
+        return f"```python\nprint({terms})\n```" if self.steps == 0 else super().expert()
+
+
+register(SHOWN, "spear_math:ShownMathEnv")
+
+
+def start(seed: int) -> Path:
+    """Return a clone of that expert, the start of every arm of this seed (made when it is not there)."""
+    run = STARTS / f"math-{seed}"
+    if not (run / "policy").exists():
+        size = {"width": 64, "layers": 2, "heads": 4, "vocab_size": 310}
+        rates = {"learning_rate": 3e-3, "batch_tokens": 3000, "epochs": 6, "noise": 0.0}
+        shown: dict[str, object] = {"episodes": 4000, "seed": seed, "threads": 1}
+        shown |= {"max_context_tokens": MAX_CONTEXT_TOKENS}
+        sft.train(sft.Config(env=SHOWN, options=TYPED, out=run, **size | rates | shown))  # type: ignore[arg-type]
+    return run / "policy"
+
+
+def train(changes: dict[str, object], seed: int, folder: Path) -> Path:
+    """Train one arm of one seed; leave what it did in ``numbers.json``."""
+    settings: dict[str, object] = {
+        "policy": f"tiny:{start(seed)}",
+        "env": ENV,
+        "options": TYPED,
+        "out": folder / "run",
+        "iterations": 3 * SCHEDULE,
+        "environment_steps": ENVIRONMENT_STEPS,
+        "tasks_per_iteration": 16,
+        "group_size": 8,
+        "max_new_tokens": MAX_NEW_TOKENS,
+        "max_context_tokens": MAX_CONTEXT_TOKENS,
+        "learning_rate": 3e-4,
+        "warmup_steps": 5,
+        "save_episodes_every": 0,
+        "checkpoint_every": 1000,
+        "seed": seed,
+        "threads": 1,
+    }
+    run = spear.train(spear.Config(**settings | changes))  # type: ignore[arg-type]
+    (folder / "numbers.json").write_text(json.dumps(numbers(run)))
+    return run
+
+
+def contestant(policy: Path) -> Contestant:
+    """Return a policy as it is measured: sampled at temperature 1, as it was trained."""
+    return Contestant("policy", f"tiny:{policy}", temperature=1.0, max_tokens=MAX_NEW_TOKENS)
+
+
+STUDY = Study(
+    name="spear_math",
+    title="SPEAR against GRPO on sums, with Python at hand",
+    question="Where a tool is optional and pays: does SPEAR, and does its bonus for calls, beat GRPO?",
+    arms=[Arm(name, partial(train, changes)) for name, changes in ARMS.items()],
+    baseline="GRPO",
+    findings=FINDINGS,
+    panels={
+        "split test": make_panel(
+            ENV, 300, seed=1, options=OPTIONS | {"split": "test"}, name="sums, test (300)"
+        )
+    },
+    contestant=contestant,
+    curves=CURVES,
+)
+
+if __name__ == "__main__":
+    main(STUDY)
