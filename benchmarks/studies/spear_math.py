@@ -46,7 +46,28 @@ ARMS: dict[str, dict[str, object]] = {
     "GRPO with the falling bonus": _EVERY["GRPO"] | {"tool_reward": "cosine", "tool_decay": SCHEDULE},
 }
 
-FINDINGS = ""
+FINDINGS = """
+## What was found
+
+Every arm learns to ask Python: from a third of the episodes at the start to nearly all of them at the end,
+and from 16 % of the sums to 46 to 49 %. What is left is how well the clone copies what Python prints, which
+differs much by seed (from 22 to 89 %) and little by arm.
+
+* SPEAR ends 2.5 points above GRPO (-2.5 to +7.4), without its bonus 2.0 (-2.2 to +6.2), plain self-imitation
+  1.5, the control that takes more steps on good rows 1.4. No interval excludes zero. In four seeds SPEAR and
+  GRPO are within 6 points of each other; most of the mean is the seed whose clone copies worst, where SPEAR
+  reaches 29 % and GRPO 22 %; the control reaches 29 % there too.
+* What imitation brings is speed: SPEAR asks Python in nine of ten episodes after 16 to 30 iterations, GRPO
+  after 20 to 48, and success over all of training is 0.385 against 0.358. The control learns fastest (0.407).
+* The falling bonus for calls brings nothing by itself (-1.0 point, -3.4 to +1.4): success pays for the tool
+  from the first iteration on, so there is nothing that a bonus would have to lead to. It does no harm
+  either: without the division by the group's spread it stays small beside a success.
+
+## How to read this
+
+Where the tool is optional and pays, GRPO finds it without help. The bonus is meant for policies that would
+give up a tool before it pays; the clones here know it well enough. One setting of each arm was measured.
+"""
 
 
 class ShownMathEnv(MathEnv):
