@@ -74,9 +74,9 @@ FINDINGS = """
 No arm differs from GRPO beyond doubt: every interval of a difference holds zero. And none of them learns:
 the clones solve 16 to 41 % of the first iteration's games (28 % on average, other games than the panel's),
 and all arms end below that average, most with most of their actions refused. With 32 episodes an iteration
-and a rate of 1e-3, the policies wear off. (The study of GRPO alone, `benchmarks/results/grpo_alfworld.md`, has larger
-iterations and gains 32 points.) So this page says which recipe loses least, and nothing about which one
-learns best: that question is still open on ALFWorld.
+and a rate of 1e-3, the policies wear off. (The study of GRPO alone, `benchmarks/results/grpo_alfworld.md`,
+has larger iterations, a rate of 3e-4, and gains 32 points.) So this page says which recipe loses least, and
+nothing about which one learns best: that question is still open on ALFWorld.
 
 * SPEAR without the bonus loses least (20.2 %, never below 12.7 %), then plain self-imitation (16.2 %, which
   ranges from 0 to 38 %), SPEAR (13.6 %), more steps on good rows (11.3 %), GRPO (6.5 %).
