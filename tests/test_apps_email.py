@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from apps_caller import CATALOGUE, LIFE, Caller
 
-from palaestra.envs.apps import catalogue
-from palaestra.envs.apps.api import ApiError
-from palaestra.envs.apps.life import Life
 from palaestra.envs.apps.world import World, base_image
 
-CATALOGUE = catalogue.load()
-LIFE = Life.generate(0)
 ME = LIFE.supervisor
 FRIEND, OTHER_FRIEND = LIFE.relations["friend"][:2]
 
 
-class Mailbox:
-    """The app as one person calls it."""
-
-    def __init__(self, world: World, email: str) -> None:
-        self.world = world
-        sql = (
-            "SELECT password FROM world_accounts a JOIN world_people p ON p.id = a.person_id "
-            "WHERE a.app = 'email' AND p.email = ?"
-        )
-        password = world.connection.execute(sql, (email,)).fetchone()[0]
-        self.token = world.call("email.login", {"username": email, "password": password})["access_token"]
-
-    def __call__(self, api: str, /, **arguments: Any) -> Any:
-        return self.world.call(f"email.{api}", {**arguments, "access_token": self.token})
-
-    def refused(self, status: int, api: str, /, **arguments: Any) -> None:
-        before = [line for line in self.world.connection.iterdump() if "email_" in line]
-        with pytest.raises(ApiError) as refusal:
-            self(api, **arguments)
-        assert refusal.value.status == status
-        assert [line for line in self.world.connection.iterdump() if "email_" in line] == before
-
-    def every(self, api: str, /, **arguments: Any) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        while page := self(api, page_index=len(found) // 20, page_limit=20, **arguments):
-            found += page
-            if len(page) < 20:
-                break
-        return found
+class Mailbox(Caller):
+    app = "email"
 
     def counts(self) -> dict[str, int]:
         return {one["folder"]: one["emails"] for one in self("list_folders")}

@@ -5,49 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from apps_caller import CATALOGUE, LIFE, Caller
 
-from palaestra.envs.apps import catalogue
 from palaestra.envs.apps.api import ApiError
-from palaestra.envs.apps.life import Life
 from palaestra.envs.apps.services.files import QUOTA
 from palaestra.envs.apps.world import World, base_image
 
-CATALOGUE = catalogue.load()
-LIFE = Life.generate(0)
 FRIEND = LIFE.relations["friend"][0]
 ROOMMATE = LIFE.relations["roommate"][0]
 
 
-class Files:
-    """The app as one person calls it."""
-
-    def __init__(self, world: World, email: str) -> None:
-        self.world = world
-        sql = (
-            "SELECT password FROM world_accounts a JOIN world_people p ON p.id = a.person_id "
-            "WHERE a.app = 'files' AND p.email = ?"
-        )
-        password = world.connection.execute(sql, (email,)).fetchone()[0]
-        self.token = world.call("files.login", {"username": email, "password": password})["access_token"]
-
-    def __call__(self, api: str, /, **arguments: Any) -> Any:
-        return self.world.call(f"files.{api}", {**arguments, "access_token": self.token})
-
-    def refused(self, status: int, api: str, /, **arguments: Any) -> None:
-        before = list(self.world.connection.iterdump())
-        with pytest.raises(ApiError) as refusal:
-            self(api, **arguments)
-        assert refusal.value.status == status
-        after = list(self.world.connection.iterdump())
-        assert [line for line in after if "files_" in line] == [line for line in before if "files_" in line]
+class Files(Caller):
+    app = "files"
 
     def found(self, **conditions: Any) -> list[str]:
-        found: list[str] = []
-        while page := self("search_files", page_index=len(found) // 20, page_limit=20, **conditions):
-            found += [one["path"] for one in page]
-            if len(page) < 20:
-                break
-        return found
+        return [one["path"] for one in self.every("search_files", **conditions)]
 
     def names(self, path: str, **arguments: Any) -> list[str]:
         return [one["name"] for one in self("list_folder", path=path, page_limit=20, **arguments)]

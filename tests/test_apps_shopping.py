@@ -5,47 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from apps_caller import CATALOGUE, LIFE, Caller
 
-from palaestra.envs.apps import catalogue
-from palaestra.envs.apps.api import ApiError
-from palaestra.envs.apps.life import Life
 from palaestra.envs.apps.world import World, base_image
 
-CATALOGUE = catalogue.load()
-LIFE = Life.generate(0)
 FRIEND = LIFE.relations["friend"][0]
 
 
-class Shop:
-    """The app as one person calls it."""
-
-    def __init__(self, world: World, email: str) -> None:
-        self.world = world
-        sql = (
-            "SELECT password FROM world_accounts a JOIN world_people p ON p.id = a.person_id "
-            "WHERE a.app = 'shopping' AND p.email = ?"
-        )
-        password = world.connection.execute(sql, (email,)).fetchone()[0]
-        self.token = world.call("shopping.login", {"username": email, "password": password})["access_token"]
-
-    def __call__(self, api: str, /, **arguments: Any) -> Any:
-        return self.world.call(f"shopping.{api}", {**arguments, "access_token": self.token})
-
-    def refused(self, status: int, api: str, /, **arguments: Any) -> None:
-        before = list(self.world.connection.iterdump())
-        with pytest.raises(ApiError) as refusal:
-            self(api, **arguments)
-        assert refusal.value.status == status
-        after = list(self.world.connection.iterdump())
-        assert [one for one in after if "shopping_" in one] == [one for one in before if "shopping_" in one]
-
-    def all(self, api: str, **arguments: Any) -> list[Any]:
-        found: list[Any] = []
-        while page := self(api, page_index=len(found) // 20, page_limit=20, **arguments):
-            found += page
-            if len(page) < 20:
-                break
-        return found
+class Shop(Caller):
+    app = "shopping"
 
 
 @pytest.fixture(scope="module")
@@ -90,39 +58,39 @@ def order_of(shop: Shop, status: str) -> dict[str, Any]:
 
 
 def test_products_are_searched_and_sorted(shop):
-    everything = shop.all("search_products")
+    everything = shop.every("search_products")
     assert len(everything) == sum(one["products"] for one in shop("list_categories")) > 80
     assert [one["name"] for one in everything] == sorted(one["name"] for one in everything)
     kettles = shop("search_products", query="KETTLE", category="Kitchen", sort="dearest")
     assert [one["name"] for one in kettles] == ["Steel kettle, large", "Steel kettle, small"]
-    good = shop.all("search_products", min_rating=4.5, sort="best_rated")
+    good = shop.every("search_products", min_rating=4.5, sort="best_rated")
     assert good
     assert all(one["rating"] >= 4.5 for one in good)
     assert [one["rating"] for one in good] == sorted((one["rating"] for one in good), reverse=True)
-    gone = shop.all("search_products", in_stock=False)
+    gone = shop.every("search_products", in_stock=False)
     assert gone
     assert not any(one["in_stock"] for one in gone)
-    between = shop.all("search_products", min_price=20, max_price=29.99, sort="cheapest")
+    between = shop.every("search_products", min_price=20, max_price=29.99, sort="cheapest")
     assert between
     assert all(20 <= one["price"] <= 29.99 for one in between)
     seller = everything[0]["seller"]
-    assert {one["seller"] for one in shop.all("search_products", seller=seller)} == {seller}
+    assert {one["seller"] for one in shop.every("search_products", seller=seller)} == {seller}
     shop.refused(404, "show_product", product_id=10**6)
 
 
 def test_ratings_are_the_mean_of_reviews(shop):
-    product = next(one for one in shop.all("search_products") if one["reviews"] >= 2)
-    reviews = shop.all("list_reviews", product_id=product["product_id"])
+    product = next(one for one in shop.every("search_products") if one["reviews"] >= 2)
+    reviews = shop.every("list_reviews", product_id=product["product_id"])
     assert len(reviews) == product["reviews"]
     assert product["rating"] == pytest.approx(sum(one["stars"] for one in reviews) / len(reviews), abs=0.05)
-    assert all(one["stars"] == 5 for one in shop.all("list_reviews", product_id=1, stars=5))
+    assert all(one["stars"] == 5 for one in shop.every("list_reviews", product_id=1, stars=5))
     shop.refused(422, "list_reviews")
 
 
 def test_only_what_was_delivered_is_reviewed_and_once(shop, world):
-    mine = shop.all("list_reviews", mine=True)
+    mine = shop.every("list_reviews", mine=True)
     reviewed = {one["product_id"] for one in mine}
-    items = [item for order in shop.all("list_orders", status="delivered") for item in order["items"]]
+    items = [item for order in shop.every("list_orders", status="delivered") for item in order["items"]]
     product = next(item["product_id"] for item in items if item["product_id"] not in reviewed)
     review = shop("write_review", product_id=product, stars=4, text="fine")
     assert (review["stars"], review["author"]) == (4, LIFE.supervisor.name)
@@ -137,7 +105,7 @@ def test_only_what_was_delivered_is_reviewed_and_once(shop, world):
     shop.refused(404, "update_review", review_id=theirs, stars=1)
     shop.refused(404, "delete_review", review_id=theirs)
     shop("delete_review", review_id=review["review_id"])
-    assert shop.all("list_reviews", mine=True) == mine
+    assert shop.every("list_reviews", mine=True) == mine
 
 
 def test_the_cart(shop, cheap):
@@ -160,7 +128,7 @@ def test_the_cart(shop, cheap):
 
 
 def test_wishes(shop, world):
-    wishes = shop.all("list_wishes")
+    wishes = shop.every("list_wishes")
     assert len(wishes) == 7
     assert [one["added_at"] for one in wishes] == sorted((one["added_at"] for one in wishes), reverse=True)
     assert shop("list_wishes", page_index=1, page_limit=4) == wishes[4:]
@@ -172,7 +140,7 @@ def test_wishes(shop, world):
     shop("add_wish", product_id=wish)
     shop("remove_wish", product_id=wish)
     shop.refused(404, "remove_wish", product_id=wish)
-    assert len(Shop(world, FRIEND.email).all("list_wishes")) == 3
+    assert len(Shop(world, FRIEND.email).every("list_wishes")) == 3
 
 
 def test_addresses(shop, world):
@@ -250,13 +218,13 @@ def test_an_order_empties_the_cart_and_takes_from_the_stock(shop, cheap):
 
 
 def test_orders_are_found_and_those_of_others_are_not(shop, world):
-    orders = shop.all("list_orders")
+    orders = shop.every("list_orders")
     assert len(orders) == 12
     assert shop("list_orders", page_index=2, page_limit=5) == orders[10:]
     assert [one["status"] for one in orders[:3]] == ["placed", "placed", "shipped"]
     name = orders[4]["items"][0]["name"]
-    assert orders[4] in shop.all("list_orders", query=name.upper())
-    late = shop.all("list_orders", from_date=LIFE.day(-20), to_date=LIFE.day(-3))
+    assert orders[4] in shop.every("list_orders", query=name.upper())
+    late = shop.every("list_orders", from_date=LIFE.day(-20), to_date=LIFE.day(-3))
     assert [LIFE.day(-3), LIFE.day(-8)] == [one["ordered_at"][:10] for one in late][:2]
     shop.refused(409, "update_order", order_id=order_of(shop, "shipped")["order_id"], gift_message="x")
     shop.refused(409, "cancel_order", order_id=order_of(shop, "delivered")["order_id"])
@@ -267,7 +235,7 @@ def test_orders_are_found_and_those_of_others_are_not(shop, world):
 
 
 def test_returns(shop):
-    order = shop.all("list_orders", status="delivered")[1]
+    order = shop.every("list_orders", status="delivered")[1]
     item, number = order["items"][0], order["order_id"]
     product = {"order_id": number, "product_id": item["product_id"]}
     shop.refused(422, "request_return", **product, quantity=item["quantity"] + 1)
@@ -281,7 +249,7 @@ def test_returns(shop):
     inside = {one["product_id"] for one in order["items"]}
     missing = next(n for n in range(1, 90) if n not in inside)
     shop.refused(404, "request_return", order_id=number, product_id=missing)
-    old = shop.all("list_orders", status="delivered")[-1]
+    old = shop.every("list_orders", status="delivered")[-1]
     shop.refused(409, "request_return", order_id=old["order_id"], product_id=old["items"][0]["product_id"])
     sent = order_of(shop, "shipped")
     shop.refused(409, "request_return", order_id=sent["order_id"], product_id=sent["items"][0]["product_id"])

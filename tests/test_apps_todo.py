@@ -5,41 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from apps_caller import CATALOGUE, LIFE, Caller
 
-from palaestra.envs.apps import catalogue
-from palaestra.envs.apps.api import ApiError
-from palaestra.envs.apps.life import Life
 from palaestra.envs.apps.world import World, base_image
 
-CATALOGUE = catalogue.load()
-LIFE = Life.generate(0)
 ROOMMATE = LIFE.relations["roommate"][0]
 FRIEND, OTHER_FRIEND = LIFE.relations["friend"][:2]
 
 
-class Todo:
-    """The app as one person calls it."""
-
-    def __init__(self, world: World, email: str) -> None:
-        self.world = world
-        sql = (
-            "SELECT password FROM world_accounts a JOIN world_people p ON p.id = a.person_id "
-            "WHERE a.app = 'todo' AND p.email = ?"
-        )
-        password = world.connection.execute(sql, (email,)).fetchone()[0]
-        login = world.call("todo.login", {"username": email, "password": password})
-        self.token = login["access_token"]
-
-    def __call__(self, api: str, /, **arguments: Any) -> Any:
-        return self.world.call(f"todo.{api}", {**arguments, "access_token": self.token})
-
-    def refused(self, status: int, api: str, /, **arguments: Any) -> None:
-        before = list(self.world.connection.iterdump())
-        with pytest.raises(ApiError) as refusal:
-            self(api, **arguments)
-        assert refusal.value.status == status
-        after = list(self.world.connection.iterdump())
-        assert [line for line in after if "todo_" in line] == [line for line in before if "todo_" in line]
+class Todo(Caller):
+    app = "todo"
 
     def titles(self, **conditions: Any) -> list[str]:
         return [task["title"] for task in self("search_tasks", page_limit=20, **conditions)]
