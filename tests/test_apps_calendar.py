@@ -6,9 +6,7 @@ import datetime
 from typing import Any
 
 import pytest
-from apps_caller import CATALOGUE, LIFE, Caller
-
-from palaestra.envs.apps.world import World, base_image
+from apps_caller import LIFE, Caller
 
 FRIEND, OTHER_FRIEND, THIRD_FRIEND = LIFE.relations["friend"][:3]
 DAY, NEXT_DAY = LIFE.day(100), LIFE.day(101)
@@ -26,18 +24,6 @@ class Calendar(Caller):
     def titles(self, **conditions: Any) -> list[str]:
         usual = {"from_day": DAY, "to_day": DAY, "page_limit": 20}
         return [one["title"] for one in self("search_events", **{**usual, **conditions})]
-
-
-@pytest.fixture(scope="module")
-def image():
-    return base_image(CATALOGUE, 0)
-
-
-@pytest.fixture
-def world(image):
-    world = World(CATALOGUE, image)
-    yield world
-    world.close()
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from apps_caller import CATALOGUE, LIFE, Caller
-
-from palaestra.envs.apps.world import World, base_image
+from apps_caller import LIFE, Caller
 
 ME = LIFE.supervisor
 FRIEND, OTHER_FRIEND = LIFE.relations["friend"][:2]
@@ -16,18 +14,6 @@ class Mailbox(Caller):
 
     def counts(self) -> dict[str, int]:
         return {one["folder"]: one["emails"] for one in self("list_folders")}
-
-
-@pytest.fixture(scope="module")
-def image():
-    return base_image(CATALOGUE, 0)
-
-
-@pytest.fixture
-def world(image):
-    world = World(CATALOGUE, image)
-    yield world
-    world.close()
 
 
 @pytest.fixture

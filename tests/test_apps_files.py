@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from apps_caller import CATALOGUE, LIFE, Caller
+from apps_caller import LIFE, Caller
 
 from palaestra.envs.apps.api import ApiError
 from palaestra.envs.apps.services.files import QUOTA
-from palaestra.envs.apps.world import World, base_image
 
 FRIEND = LIFE.relations["friend"][0]
 ROOMMATE = LIFE.relations["roommate"][0]
@@ -23,18 +22,6 @@ class Files(Caller):
 
     def names(self, path: str, **arguments: Any) -> list[str]:
         return [one["name"] for one in self("list_folder", path=path, page_limit=20, **arguments)]
-
-
-@pytest.fixture(scope="module")
-def image():
-    return base_image(CATALOGUE, 0)
-
-
-@pytest.fixture
-def world(image):
-    world = World(CATALOGUE, image)
-    yield world
-    world.close()
 
 
 @pytest.fixture

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from apps_caller import CATALOGUE, LIFE, Caller
-
-from palaestra.envs.apps.world import World, base_image
+from apps_caller import LIFE, Caller
 
 FRIEND, OTHER_FRIEND = LIFE.relations["friend"][:2]
 STRANGER = LIFE.strangers[0]
@@ -24,18 +22,6 @@ class Payments(Caller):
         """Return the id of the first card with these values."""
         cards = self("list_cards")
         return next(one["card_id"] for one in cards if wanted.items() <= one.items())
-
-
-@pytest.fixture(scope="module")
-def image():
-    return base_image(CATALOGUE, 0)
-
-
-@pytest.fixture
-def world(image):
-    world = World(CATALOGUE, image)
-    yield world
-    world.close()
 
 
 @pytest.fixture

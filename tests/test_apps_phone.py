@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from apps_caller import CATALOGUE, LIFE, Caller
-
-from palaestra.envs.apps.world import World, base_image
+from apps_caller import LIFE, Caller
 
 ME = LIFE.supervisor
 FRIEND, OTHER_FRIEND = LIFE.relations["friend"][:2]
@@ -16,18 +14,6 @@ STRANGER = LIFE.strangers[-1]
 
 class Phone(Caller):
     app = "phone"
-
-
-@pytest.fixture(scope="module")
-def image():
-    return base_image(CATALOGUE, 0)
-
-
-@pytest.fixture
-def world(image):
-    world = World(CATALOGUE, image)
-    yield world
-    world.close()
 
 
 @pytest.fixture

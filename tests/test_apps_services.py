@@ -12,23 +12,11 @@ from palaestra.envs.apps import catalogue
 from palaestra.envs.apps.api import TOKEN, Api, ApiError
 from palaestra.envs.apps.changes import Ledger
 from palaestra.envs.apps.values import Answer, Clock, Date, Moment, Money
-from palaestra.envs.apps.world import World, base_image
+from palaestra.envs.apps.world import World
 
 CATALOGUE = catalogue.load()
 apis = pytest.mark.parametrize("name", CATALOGUE.apis)
 apps = pytest.mark.parametrize("app", CATALOGUE.apps)
-
-
-@pytest.fixture(scope="module")
-def image():
-    return base_image(CATALOGUE, 0)
-
-
-@pytest.fixture
-def world(image):
-    world = World(CATALOGUE, image)
-    yield world
-    world.close()
 
 
 def login(world: World, app: str) -> str:
@@ -80,7 +68,7 @@ def test_a_call_without_what_it_needs_is_refused(name, world):
 
 
 @apis
-def test_whatever_it_is_given_it_answers_or_refuses(name, world, image):
+def test_whatever_it_is_given_it_answers_or_refuses(name, world):
     """A hundred calls with arguments of the right kinds, likely and unlikely ones."""
     one = CATALOGUE.apis[name]
     generator = np.random.default_rng(7)

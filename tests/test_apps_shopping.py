@@ -5,27 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from apps_caller import CATALOGUE, LIFE, Caller
-
-from palaestra.envs.apps.world import World, base_image
+from apps_caller import LIFE, Caller
 
 FRIEND = LIFE.relations["friend"][0]
 
 
 class Shop(Caller):
     app = "shopping"
-
-
-@pytest.fixture(scope="module")
-def image():
-    return base_image(CATALOGUE, 0)
-
-
-@pytest.fixture
-def world(image):
-    world = World(CATALOGUE, image)
-    yield world
-    world.close()
 
 
 @pytest.fixture

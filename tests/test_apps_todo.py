@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from apps_caller import CATALOGUE, LIFE, Caller
+from apps_caller import LIFE, Caller
 
-from palaestra.envs.apps.world import World, base_image
+from palaestra.envs.apps.world import World
 
 ROOMMATE = LIFE.relations["roommate"][0]
 FRIEND, OTHER_FRIEND = LIFE.relations["friend"][:2]
@@ -18,18 +18,6 @@ class Todo(Caller):
 
     def titles(self, **conditions: Any) -> list[str]:
         return [task["title"] for task in self("search_tasks", page_limit=20, **conditions)]
-
-
-@pytest.fixture(scope="module")
-def image():
-    return base_image(CATALOGUE, 0)
-
-
-@pytest.fixture
-def world(image):
-    world = World(CATALOGUE, image)
-    yield world
-    world.close()
 
 
 @pytest.fixture
