@@ -1,5 +1,7 @@
 """Credit against numbers computed by hand from the published formulas."""
 
+from dataclasses import replace
+
 import pytest
 
 from palaestra.agents.episode import Episode, Turn
@@ -94,6 +96,17 @@ def test_credit_adds_the_weighted_step_part_to_the_episode_part():
     credit = assign_credit([SHORT_SUCCESS, LONG_FAILURE], config)
     assert credit.advantages[0] == pytest.approx([0.5 + 2 / 3, 0.5 + 1])
     assert credit.advantages[1] == pytest.approx([-0.5 - 1 / 3, -0.5, -0.5 - 1, -0.5 - 1 / 3])
+
+
+def test_gigpo_without_the_filter_compares_the_turns_of_a_group_of_equal_returns():
+    fast, slow = episode("s", 1.0), episode("ss", 1.0)
+    config = CreditConfig(normalise_std=False, gigpo_omega=1.0, gigpo_gamma=0.5, dynamic_filter=False)
+    # s brought 1, 0.5 and 1, whose mean is 5/6.
+    assert assign_credit([fast, slow], config).advantages == [
+        pytest.approx([1 / 6]),
+        pytest.approx([-1 / 3, 1 / 6]),
+    ]
+    assert assign_credit([fast, slow], replace(config, dynamic_filter=True)).advantages == [None, None]
 
 
 def test_groups_are_compared_apart_and_keep_the_order_of_episodes():

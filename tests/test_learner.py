@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,9 +72,20 @@ def learner_gradient(model, rows, **options):
     return gradient_of(model)
 
 
-def plain_gradient(model, rows, *, aggregation, constant=0, clip=0.2, kl=0.0, entropy=0.0, auxiliary=0.0):
+def plain_gradient(
+    model,
+    rows,
+    *,
+    aggregation="token-mean",
+    constant=0,
+    clip=0.2,
+    kl=0.0,
+    entropy=0.0,
+    auxiliary=0.0,
+    reference=None,
+):
     """The same loss written the slow, obvious way, with log_softmax over all logits of one row at a time."""
-    model, reference = copy.deepcopy(model), copy.deepcopy(model)
+    model, reference = copy.deepcopy(model), reference or model
     rows_counted = sum(any(row.sampled) for row in rows)
     tokens = sum(sum(row.sampled) for row in rows)
     observed = sum(len(row.ids) - 1 - sum(row.sampled[1:]) for row in rows)
@@ -91,7 +103,8 @@ def plain_gradient(model, rows, *, aggregation, constant=0, clip=0.2, kl=0.0, en
             ratio = torch.exp(picked - torch.tensor(row.logprobs[1:]))
             per_token = -torch.minimum(advantage * ratio, advantage * ratio.clamp(1 - clip, 1 + clip))
             d = old_picked - picked
-            per_token = per_token + kl * (d.exp() - d - 1)
+            factor = torch.tensor(row.divergence[1:]) if row.divergence else 1.0
+            per_token = per_token + kl * factor * (d.exp() - d - 1)
             per_token = per_token + entropy * (log_softmax.exp() * log_softmax).sum(-1)
         else:
             per_token = -torch.tensor(row.imitation[1:]) * picked
@@ -129,8 +142,40 @@ def test_the_gradient_with_every_loss_switched_on_equals_the_plain_one():
     found = learner_gradient(
         model, rows, kl_coefficient=0.3, entropy_coefficient=0.2, auxiliary_coefficient=0.5
     )
-    expected = plain_gradient(model, rows, aggregation="token-mean", kl=0.3, entropy=0.2, auxiliary=0.5)
+    expected = plain_gradient(model, rows, kl=0.3, entropy=0.2, auxiliary=0.5)
     assert close(found, expected)
+
+
+def test_every_token_has_its_own_weight_of_divergence():
+    """As SCoRe wants it: first attempts are held to the reference, second ones hardly."""
+    reference, model = small_model(), small_model(seed=1)
+    generator = np.random.default_rng(3)
+    rows = [replace(row, divergence=generator.uniform(0, 2, len(row.ids)).tolist()) for row in make_rows()]
+    learner = Learner(copy.deepcopy(reference), LearnerConfig(kl_coefficient=0.5))
+    learner.model.load_state_dict(model.state_dict())
+    learner.gradients(rows)
+    assert close(gradient_of(learner.model), plain_gradient(model, rows, kl=0.5, reference=reference))
+
+
+def test_the_weight_of_an_update_is_that_of_its_whole_loss():
+    norms = [
+        Learner(small_model(), LearnerConfig(entropy_coefficient=0.2)).update(make_rows(), weight=weight)
+        for weight in (1.0, 1e-3)
+    ]
+    assert norms[1]["grad_norm"] == pytest.approx(1e-3 * norms[0]["grad_norm"], rel=1e-4)
+
+
+def test_tokens_of_no_advantage_are_shown_where_the_loss_looks_at_them():
+    row = Row([1, 2, 3, 4], [False, True, True, True], [0.0, -1.0, -2.0, -3.0], [0.0, 1.0, 0.0, -1.0])
+    seen = []
+
+    def loss(logprobs, behaviour, advantage, weight):
+        seen.append(sorted(advantage[weight > 0].tolist()))
+        return -advantage * logprobs, torch.zeros_like(weight, dtype=torch.bool)
+
+    for shown in (False, True):
+        Learner(small_model(), LearnerConfig(zero_advantages=shown)).update([row], loss)
+    assert seen == [[-1.0, 1.0], [-1.0, 0.0, 1.0]]
 
 
 def test_the_kl_is_to_the_model_at_construction_and_pulls_back_to_it():

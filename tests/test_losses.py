@@ -99,9 +99,9 @@ def test_absurd_log_ratios_stay_finite():
 
 COVARIED = {
     # The means over the four inside are -1 and 0.5:
-    # 1.5 x 1, -0.5 x -1, 0.5 x 0.5, -1.5 x -0.5.
-    "logprobs": [0.0, -2.0, -0.5, -1.5, -9.0],
-    "advantage": [2.0, 0.0, 1.0, -1.0, 9.0],
+    # 1.5 x 1, -0.5 x -1, 0.5 x 0.5, -1.5 x -0.5. The last, outside, would be within all bounds: 1 x 1.
+    "logprobs": [0.0, -2.0, -0.5, -1.5, 0.0],
+    "advantage": [2.0, 0.0, 1.0, -1.0, 1.5],
     "inside": [True, True, True, True, False],
 }
 
@@ -117,7 +117,7 @@ def covaried():
 def test_covariances_are_of_the_tokens_inside():
     logprobs, advantage, inside = covaried()
     found = losses.covariances(logprobs, advantage, inside)
-    assert found[:4].tolist() == pytest.approx([1.5, 0.5, 0.25, 0.75])
+    assert found.tolist() == pytest.approx([1.5, 0.5, 0.25, 0.75, 1.0])
     assert not found.requires_grad
 
 
@@ -139,8 +139,8 @@ def test_clip_cov_drops_tokens_between_the_bounds_and_no_others():
         assert not silenced.any()
         loss.sum().backward()
         assert logprobs.grad is not None
-        assert loss.tolist() == pytest.approx([-2.0, 0.0, -1.0, 0.0, -9.0])
-        assert logprobs.grad.tolist() == pytest.approx([-2.0, 0.0, -1.0, 0.0, -9.0])
+        assert loss.tolist() == pytest.approx([-2.0, 0.0, -1.0, 0.0, -1.5])
+        assert logprobs.grad.tolist() == pytest.approx([-2.0, 0.0, -1.0, 0.0, -1.5])
 
 
 def test_clip_cov_draws_at_most_the_share_but_one_at_least():

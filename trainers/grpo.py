@@ -155,7 +155,13 @@ PRESETS: dict[str, dict[str, object]] = {
         "aggregation": "constant",
         "constant_tokens": 1024,
     },
-    "gigpo": {"gigpo_omega": 1.0, "baseline": "steps", "invalid_action_penalty": 0.01},
+    # Groups of equal returns stay: their turns differ by how far they are from the end.
+    "gigpo": {
+        "gigpo_omega": 1.0,
+        "baseline": "steps",
+        "dynamic_filter": False,
+        "invalid_action_penalty": 0.01,
+    },
 }
 
 

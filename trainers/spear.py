@@ -12,7 +12,7 @@ Qin et al. 2025, "Learn the Ropes, Then Trust the Wins: Self-imitation with Prog
    of past groups. Where more than 1.5 ``replay_rows`` stored rows have A_tilde > 0, at most ``replay_rows``
    of these are drawn, the replay is emptied, and a step of its own learns from them with the weight
    gamma(k) = gamma_0 (1 - cos(pi k / K_g)) / 2, gamma_0 after K_g, against the log-probs under which they
-   were sampled and without the KL penalty.
+   were sampled and without the KL penalty. An entropy bonus has this weight too.
 5. Rows of this iteration with A_hat > 0 on average are stored, its groups' mean returns join D_R.
 
 Both steps drop a few tokens at random whose covariance of advantage and log-prob is high (Clip-Cov). Its
@@ -24,8 +24,8 @@ What the published code does otherwise: it calls each turn a row (here with the 
 context makes one row of an episode, whose score is the mean of its turns'), keeps rows with A_tilde = 0,
 which teach nothing, cuts batches to powers of two, forgets old rows after and not before they could be used,
 and leaves out of D_R the groups that it filters. Its bonus in households counts turns, that is, pays for
-length (``tool_counts=turns``); ``calls`` pays for the use of tools instead. The variant that pays once for
-any call in a right answer is not here.
+length (``tool_counts=turns``); ``calls`` pays for the use of tools instead. Not here: the variant that pays
+once for any call in a right answer, and the rule for mathematics that stored rows must hold a call.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from palaestra.trainers import grpo
 from palaestra.trainers.core import losses
 from palaestra.trainers.core.advantages import Credit, turn_scores
 from palaestra.trainers.core.batch import Row, policy_rows
-from palaestra.trainers.core.learner import Learner, Metrics, PolicyLoss
+from palaestra.trainers.core.learner import Learner, LearnerConfig, Metrics, PolicyLoss
 from palaestra.trainers.core.masks import SHORTEST_REPETITIVE, Fault, faults, without
 from palaestra.trainers.core.online import mean, run
 from palaestra.trainers.core.options import refuse_idle, require_positive
@@ -165,6 +165,10 @@ class Config(grpo.Config):
         if self.covariance == "none" or self.imitate == "none":
             refuse_idle(self, ("replay_covariance_share",), "no replayed token is dropped or held")
 
+    def learner(self) -> LearnerConfig:
+        """Return the learner's settings; covariances are taken over all sampled tokens."""
+        return replace(super().learner(), zero_advantages=self.covariance != "none")
+
 
 _IMITATION = ("imitation_weight", "imitation_warmup", "replay_rows", "replay_covariance_bounds")
 _REPLAY = ("recalibrate", "replay_age", "median_groups")
@@ -247,13 +251,13 @@ class SPEAR(grpo.GRPO[C], Generic[C]):
 
     def learn(self, iteration: int, rows: Sequence[Row]) -> Metrics:
         """Take the on-policy step, then the one on the rows to imitate."""
-        loss = None if self.config.covariance == "none" else self.surrogate(iteration, 1.0, replayed=False)
+        loss = None if self.config.covariance == "none" else self.surrogate(iteration, replayed=False)
         metrics = self.update(rows, loss) | ({"dropped_share": loss.dropped_share} if loss else {})
         weight = imitation_weight(self.config, iteration)
         # The optimiser's momentum would move the weights even where the loss has no weight.
         if self._again and weight > 0:
-            loss = self.surrogate(iteration, weight, replayed=True)
-            found = self.update(self._again, loss)
+            loss = self.surrogate(iteration, replayed=True)
+            found = self.update(self._again, loss, weight)
             metrics |= {f"replay_{name}": value for name, value in found.items()}
             metrics["replay_dropped_share"] = loss.dropped_share
         self._again = []
@@ -312,11 +316,11 @@ class SPEAR(grpo.GRPO[C], Generic[C]):
             ],
         )
 
-    def surrogate(self, iteration: int, weight: float, *, replayed: bool) -> Surrogate:
+    def surrogate(self, iteration: int, *, replayed: bool) -> Surrogate:
         """Return the policy loss of one of the two steps."""
         seed = np.random.default_rng([self.config.seed, iteration, _DROP, replayed]).integers(2**62)
         generator = torch.Generator().manual_seed(int(seed))
-        return Surrogate(self.config, self.learner.clipped_surrogate, weight, replayed, generator)
+        return Surrogate(self.config, self.learner.clipped_surrogate, replayed, generator)
 
     def state(self) -> dict[str, Any]:
         """Return the replay and the values behind the median."""
@@ -333,19 +337,17 @@ _DRAW, _DROP = 1_000_001, 1_000_002
 
 
 class Surrogate:
-    """A step's policy loss, times ``weight``; it counts the tokens that it drops (or holds)."""
+    """A step's policy loss; it counts the tokens that it drops (or holds)."""
 
     def __init__(
         self,
         config: Config,
         clipped: PolicyLoss,
-        weight: float,
         replayed: bool,
         generator: torch.Generator,
     ) -> None:
         self.config = config
         self.clipped = clipped
-        self.weight = weight
         self.share = config.replay_covariance_share if replayed else config.covariance_share
         self.bounds = covariance_bounds(config, replayed=replayed)
         self.generator = generator
@@ -359,7 +361,7 @@ class Surrogate:
         loss, silenced, dropped = self._loss(logprobs, behaviour, advantage, weight, inside)
         self.tokens += int(inside.sum())
         self.dropped += int(dropped.sum())
-        return self.weight * loss, silenced
+        return loss, silenced
 
     @property
     def dropped_share(self) -> float:

@@ -33,6 +33,8 @@ class LearnerConfig:
     constant_tokens: int = 0
     kl_coefficient: float = 0.0
     entropy_coefficient: float = 0.0
+    zero_advantages: bool = False
+    """Show the policy loss the tokens of advantage 0 too, for losses that take means over all tokens."""
     auxiliary_coefficient: float = 0.0
     """Weight of the plain language-model loss on the tokens that were not sampled (observations)."""
     negative_floor_nats: float = 0.0

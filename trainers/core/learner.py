@@ -38,6 +38,7 @@ class Learner:
     def __init__(self, model: Any, config: LearnerConfig) -> None:
         self.config = config
         self._policy_loss: PolicyLoss = self.clipped_surrogate
+        self._weight = 1.0
         self.model = model.to(config.device)
         self.steps = 0
         self.optimizer = torch.optim.AdamW(
@@ -51,16 +52,20 @@ class Learner:
         self.shares_beginnings = trees.suit(model)
         """Whether tokens that rows begin with in common are read once; else rows are padded."""
 
-    def update(self, rows: Sequence[Row], policy_loss: PolicyLoss | None = None) -> Metrics:
+    def update(
+        self, rows: Sequence[Row], policy_loss: PolicyLoss | None = None, weight: float = 1.0
+    ) -> Metrics:
         """Learn from ``rows``; return metrics, averaged over the optimiser steps taken.
 
-        ``policy_loss`` takes the place of the clipped surrogate for this update.
+        ``policy_loss`` takes the place of the clipped surrogate for this update, whose whole loss (bonuses
+        and penalties too) is multiplied by ``weight``.
         ``read_tokens`` are those that the model read, padding included, and ``tokens_per_s`` their rate.
         Raises ``ContractError`` when no token of ``rows`` would be trained, ``DivergenceError`` when the
         gradient is not finite; the weights are then as the last finite step left them.
         """
         began = time.perf_counter()
         self._policy_loss = policy_loss or self.clipped_surrogate
+        self._weight = weight
         self.model.train()
         try:
             parts = _parts(rows, self.config.mini_batches) * self.config.epochs
@@ -143,6 +148,7 @@ class Learner:
             divergence = losses.k3(logprobs, self._reference_logprobs(batch))
             sums["kl"] = (divergence * batch.divergence * batch.policy).sum()
             loss = loss + config.kl_coefficient * sums["kl"]
+        loss = self._weight * loss
         sums["loss"] = loss
         gap = _count(sums, batch, logprobs.detach(), silenced, entropies.detach())
         return loss, sums, gap

@@ -241,11 +241,13 @@ class OnlineTrainer(ABC, Generic[C]):
         """Return the indices of ``tasks`` tasks to try: all alike, where no curriculum says otherwise."""
         return generator.choice(len(self.tasks), tasks, replace=tasks > len(self.tasks)).tolist()
 
-    def update(self, rows: Sequence[Row], policy_loss: PolicyLoss | None = None) -> Metrics:
+    def update(
+        self, rows: Sequence[Row], policy_loss: PolicyLoss | None = None, weight: float = 1.0
+    ) -> Metrics:
         """Let the learner update the weights; nothing happens where no row says anything."""
         if not any(any(row.advantage or ()) or any(row.imitation or ()) for row in rows):
             return {"trained_tokens": 0.0}
-        metrics = self.learner.update(rows, policy_loss)
+        metrics = self.learner.update(rows, policy_loss, weight)
         # What the policy remembers of prompts was computed by the old weights.
         self.policy.drop_caches()
         return metrics

@@ -101,7 +101,7 @@ def _targets(rows: Sequence[Row], config: LearnerConfig) -> Iterator[_Targets]:
     observed = sum(int((~mask[1:]).sum()) for mask in sampled)
     extra = 1.0 / max(1, observed) if config.auxiliary_coefficient else 0.0
     # A token of no advantage has no policy gradient; it is only read where another loss looks at it.
-    whole = config.kl_coefficient != 0 or config.entropy_coefficient != 0
+    whole = config.zero_advantages or config.kl_coefficient != 0 or config.entropy_coefficient != 0
     for number, row in enumerate(rows):
         mask = sampled[number]
         advantage = np.asarray(row.advantage or [0.0] * len(row.ids), dtype=np.float32)
