@@ -13,7 +13,8 @@ COLOURS = ("red", "blue", "green", "white")
 
 class DoorsEnv(TextEnv):
     """Task i asks for colour i mod 4. Two tries; a wrong door costs one. ``expert_of`` are the colours that
-    the expert knows: it opens the first of them for the others, so its clone fails those.
+    the expert knows: it opens the first of them for the others, so its clone fails those. An expert that
+    ``knocks`` does so before it opens, so that its first action can be hinted at.
     """
 
     has_expert: ClassVar[bool] = True
@@ -24,6 +25,7 @@ class DoorsEnv(TextEnv):
         colours: int = 4,
         expert_of: int = 4,
         max_steps: int = 2,
+        knocks: bool = False,
         render_mode: str | None = None,
         **unknown: Any,
     ) -> None:
@@ -31,6 +33,7 @@ class DoorsEnv(TextEnv):
         tasks = [Task(f"{split}-{i}", f"Find {name}.", split, name) for i, name in enumerate(names)]
         super().__init__(ListTaskSet(tasks), max_steps=max_steps, render_mode=render_mode, **unknown)
         self.known = COLOURS[:expert_of]
+        self.knocks = knocks
         self.through = False
 
     def _start(self, task: Task) -> str:
@@ -49,7 +52,8 @@ class DoorsEnv(TextEnv):
 
     def expert(self) -> str:
         """Open the right door, or the first one where the colour is not known."""
-        return f"open {self.task.scenario if self.task.scenario in self.known else self.known[0]}"
+        act = "knock at" if self.knocks and not self.steps else "open"
+        return f"{act} {self.task.scenario if self.task.scenario in self.known else self.known[0]}"
 
 
 register(ID, "doors:DoorsEnv")

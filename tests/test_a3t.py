@@ -17,6 +17,7 @@ from palaestra.envs.panel import make_panel
 from palaestra.errors import OptionError
 from palaestra.trainers import a3t, rft
 from palaestra.trainers.core.learner import Learner, LearnerConfig
+from palaestra.trainers.core.rounds import RoundsConfig
 from palaestra.trainers.core.trajectories import TrajectoryStore, mean_over_trajectories, trajectory_rows
 
 
@@ -242,7 +243,7 @@ def test_without_composing_nor_failures_it_is_rft(tmp_path, clone):
         )
     )
     settings = config(tmp_path / "x", clone, **shared)
-    names = rft.Config.__dataclass_fields__
+    names = RoundsConfig.__dataclass_fields__
     theirs = rft.train(
         rft.Config(**{name: getattr(settings, name) for name in names if name != "out"}, out=tmp_path / "rft")
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from test_sft_grpo import GUESS, sft_config
-from training_runs import metrics, same_weights, stopped_after
+from training_runs import metrics, overheard, same_weights, stopped_after
 
 from palaestra.agents import hints
 from palaestra.agents.episode import Episode, Turn
@@ -61,7 +61,7 @@ def bare(group, success):
 def test_only_groups_without_any_success_are_hinted():
     lost, won = [bare("a", False), bare("a", False)], [bare("b", False), bare("b", True)]
     broken = [replace(bare("c", False), outcome="failed")]
-    assert guide.all_failed([*lost, *won, *broken]) == [lost]
+    assert hints.all_failed([*lost, *won, *broken]) == [lost]
 
 
 def test_hinted_jobs_join_the_group_that_failed(tmp_path, guesser):
@@ -70,7 +70,7 @@ def test_hinted_jobs_join_the_group_that_failed(tmp_path, guesser):
     own = [e for e in episodes if hints.TAG not in e.tags]
     guided = [e for e in episodes if hints.TAG in e.tags]
     assert len(own) == 18
-    failed = {group[0].group: group[0] for group in guide.all_failed(own)}
+    failed = {group[0].group: group[0] for group in hints.all_failed(own)}
     assert guided
     for episode in guided:
         first = failed[episode.group]
@@ -177,14 +177,7 @@ def test_interrupted_and_resumed_equals_the_uninterrupted_run(tmp_path, monkeypa
 
 
 def test_evaluations_are_never_hinted(tmp_path, guesser, monkeypatch):
-    asked = []
-    generate = TinyPolicy.generate
-
-    async def listening(self, requests):
-        asked.extend(self.tokenizer.decode(list(request.ids)) for request in requests)
-        return await generate(self, requests)
-
-    monkeypatch.setattr(TinyPolicy, "generate", listening)
+    asked = overheard(monkeypatch)
     changes = {"evaluate_every": 1, "eval_options": OPTIONS, "eval_tasks": 20}
     playing = trainer(tmp_path, guesser, **changes)
     playing.evaluate()

@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from doors import ID
-from training_runs import SHAPE, cloned, metrics, same, weights_in
+from doors import ID, DoorsEnv
+from training_runs import SHAPE, cloned, metrics, overheard, same, weights_in
 
+from palaestra.agents import hints
+from palaestra.agents.context import AppendContext
 from palaestra.agents.episode import Episode, Turn, read_episodes, sequences
 from palaestra.agents.policies.tiny import TinyPolicy
 from palaestra.agents.rounds import actions_of, affordable
@@ -200,6 +202,7 @@ def stop_in_round(monkeypatch, kind, number):
         {"evaluate_every": 1, "eval_tasks": 8},
         {"restart": False, "accumulate": False, "average_checkpoints": True, "decay": "constant"},
         {"context": "window", "window_turns": 1, "observation_weight": 0.5, "length_mean": False},
+        {"rationalise": True, "options": ("knocks=true",), "group_size": 1},
     ],
 )
 def test_interrupted_and_resumed_equals_the_uninterrupted_run(tmp_path, monkeypatch, clone, changes):
@@ -339,9 +342,107 @@ def test_a_round_without_a_success_leaves_the_weights(tmp_path, clone):
     assert same(weights_in(run / "policy"), weights_in(clone))
 
 
+# ---- rationalising -------------------------------------------------------------------------------
+
+
+# The expert knocks first, so that there is something to hint at.
+HINTED = {"rationalise": True, "options": ("knocks=true",), "tasks_per_iteration": 20, "group_size": 1}
+
+
+def sides(episodes):
+    """Own and hinted episodes."""
+    hinted = [episode for episode in episodes if hints.is_hinted(episode)]
+    return [episode for episode in episodes if not hints.is_hinted(episode)], hinted
+
+
+def test_only_tasks_that_no_own_try_solved_are_hinted_and_once(tmp_path, clone):
+    trainer = _trainer(tmp_path, clone, **HINTED | {"group_size": 2})
+    own, hinted = sides(trainer.collect(1))
+    assert len(own) == 40
+    solved = {episode.key for episode in own if episode.success}
+    assert sorted(e.key for e in hinted) == sorted({e.key for e in own} - solved)
+    assert solved
+    assert hinted
+    for episode in hinted:
+        assert episode.tags[hints.TAG] == f"Hint: a good way to begin is: knock at {episode.scenario}."
+        begun = AppendContext(trainer.policy.tokenizer, 200)
+        begun.begin(f"{episode.tags[hints.TAG]}\n\n{episode.turns[0].observation}")
+        assert episode.turns[0].prompt_ids == begun.prompt()[0]
+    again = sides(trainer.collect(2))[1]
+    attempts = [(e.key, e.attempt) for e in [*own, *hinted, *again]]
+    assert len(set(attempts)) == len(attempts)
+
+
+@pytest.mark.parametrize("context", [{}, {"context": "window", "window_turns": 1}])
+def test_rationalised_successes_are_learnt_after_the_prompts_without_the_hint(tmp_path, clone, context):
+    trainer = _trainer(tmp_path, clone, **HINTED, **context)
+    played = trainer.collect(1)
+    trainer.credit(1, played)
+    kept, rationalised = sides(trainer.store.read(1, 1))
+    assert kept == [episode for episode in sides(played)[0] if episode.success]
+    assert [e.key for e in rationalised] == [e.key for e in sides(played)[1] if e.success]
+    assert rationalised
+    for episode in rationalised:
+        history = trainer.config.history(trainer.policy.tokenizer)
+        history.begin(episode.turns[0].observation)
+        assert episode.turns[0].prompt_ids == history.prompt()[0]
+        rows = trainer.rows(episode, 1.0)
+        assert not any("Hint" in trainer.policy.tokenizer.decode(row.ids) for row in rows)
+        (as_played,) = [e for e in sides(played)[1] if e.key == episode.key]
+        sampled = [id for turn in as_played.turns for id in turn.completion_ids]
+        assert [id for row in rows for id, own in zip(row.ids, row.sampled, strict=True) if own] == sampled
+    assert len(trainer.lessons([*kept, *rationalised])) == len(kept) + len(rationalised)
+
+
+def test_a_rounds_success_and_coverage_are_of_own_play(tmp_path, clone):
+    run = rft.train(config(tmp_path, clone, **HINTED, iterations=2, save_episodes_every=1))
+    covered = set()
+    for number, row in enumerate(metrics(run), 1):
+        own, hinted = sides(list(read_episodes(run / "episodes" / f"step-0000000{number}.jsonl")))
+        won = {episode.key for episode in own if episode.success}
+        covered |= won
+        assert row["success"] == row["reward"] == row["round/solved"] == len(won) / 20
+        assert row["round/coverage"] == len(covered) / 20
+        assert row["round/hinted"] == len(hinted) > 0
+        assert row["round/rationalised"] == sum(episode.success for episode in hinted)
+        assert row["round/kept"] == len(won) + row["round/rationalised"]
+    assert metrics(run)[0]["round/rationalised"] > 0
+
+
+def test_hinted_tries_take_what_own_ones_left_of_a_rounds_actions(tmp_path, clone):
+    trainer = _trainer(tmp_path, clone, **HINTED)
+    own, hinted = sides(trainer.collect(1))
+    assert len(hinted) > 4
+    assert sides(_trainer(tmp_path, clone, **HINTED, round_steps=10).collect(1))[1] == []
+    bounded = _trainer(tmp_path, clone, **HINTED, round_steps=actions_of(own) + 5)
+    same_own, fewer = sides(bounded.collect(1))
+    assert [e.key for e in same_own] == [e.key for e in own]
+    assert 3 < actions_of(fewer) <= 5
+
+
+def test_evaluations_are_never_hinted(tmp_path, clone, monkeypatch):
+    asked = overheard(monkeypatch)
+    trainer = _trainer(tmp_path, clone, **HINTED, evaluate_every=1, eval_options=("knocks=true",))
+    trainer.credit(1, trainer.collect(1))
+    assert any("Hint" in prompt for prompt in asked)
+    asked.clear()
+    trainer.evaluate()
+    assert len(asked) >= 64
+    assert not any("Hint" in prompt for prompt in asked)
+
+
+def test_rationalising_needs_an_expert(tmp_path, clone, monkeypatch):
+    monkeypatch.setattr(DoorsEnv, "has_expert", False)
+    _trainer(tmp_path, clone)
+    with pytest.raises(OptionError, match="no expert"):
+        rft.train(config(tmp_path, clone, **HINTED))
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"hint_actions": 2}, "belongs to rationalise"),
+        ({"rationalise": True, "hint_actions": 0}, "hint_actions"),
         ({"temperature": 0.0}, "temperature"),
         ({"epochs": 0}, "epochs"),
         ({"round_steps": -1}, "round_steps"),

@@ -60,6 +60,18 @@ def metrics(run):
     return [{name: value for name, value in row.items() if not name.endswith("_s")} for row in rows]
 
 
+def overheard(monkeypatch):
+    """A list that fills with every prompt, as text, that a tiny policy is given."""
+    asked, generate = [], TinyPolicy.generate
+
+    async def listening(self, requests):
+        asked.extend(self.tokenizer.decode(list(request.ids)) for request in requests)
+        return await generate(self, requests)
+
+    monkeypatch.setattr(TinyPolicy, "generate", listening)
+    return asked
+
+
 @contextlib.contextmanager
 def stopped_after(monkeypatch, owner, method, calls):
     """Stop as if Ctrl-C was pressed in call ``calls`` + 1 of a method."""

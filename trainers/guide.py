@@ -20,7 +20,6 @@ evaluations never show them. A task without such a hint is left as it is.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +29,8 @@ import torch
 from torch import Tensor
 
 from palaestra.agents import hints
-from palaestra.agents.context import in_other_context
 from palaestra.agents.episode import Episode, success_rate
 from palaestra.agents.rollout import Job
-from palaestra.envs.panel import PanelItem, make_env
 from palaestra.errors import OptionError
 from palaestra.trainers import grpo
 from palaestra.trainers.core.batch import Row
@@ -65,9 +62,7 @@ class Guide(grpo.GRPO[Config]):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._adviser = make_env(self.config.env, self.options)
-        if not self._adviser.has_expert:
-            raise OptionError(f"{self.config.env} has no expert whose actions could be hinted at")
+        self._adviser = hints.adviser(self.config.env, self.options)
 
     def collect(self, iteration: int) -> list[Episode]:
         """Play the groups, then hinted tries for those where all failed."""
@@ -76,31 +71,19 @@ class Guide(grpo.GRPO[Config]):
 
     def hinted_jobs(self, episodes: Sequence[Episode]) -> list[Job]:
         """Return as many hinted jobs for each group of failures as it has tries, in the same group."""
-        jobs: list[Job] = []
-        for group in all_failed(episodes):
-            first = group[0]
-            item = PanelItem(first.env_id, first.task_id, first.seed, first.options)
-            hint = hints.hint(self._adviser, item, self.config.hint_actions)
-            if hint:
-                tries = range(self.config.group_size, 2 * self.config.group_size)
-                jobs += [Job(item, first.group, attempt, {hints.TAG: hint}) for attempt in tries]
-        return jobs
+        tries = range(self.config.group_size, 2 * self.config.group_size)
+        return hints.jobs(self._adviser, episodes, tries, self.config.hint_actions)
 
     def credit(self, iteration: int, episodes: Sequence[Episode]) -> tuple[list[Row], Metrics]:
         """Compare hinted and other tries of a group alike; no row has a hint in its prompt."""
-        own = [episode for episode in episodes if hints.TAG not in episode.tags]
-        guided = [episode for episode in episodes if hints.TAG in episode.tags]
-        rows, metrics = super().credit(iteration, own + [self.unhinted(episode) for episode in guided])
+        own = [episode for episode in episodes if not hints.is_hinted(episode)]
+        guided = [episode for episode in episodes if hints.is_hinted(episode)]
+        rows, metrics = super().credit(iteration, own + [self.plain(episode) for episode in guided])
         metrics |= {
             "success": success_rate(own),
             "guide/hinted_groups": float(len({episode.group for episode in guided})),
         }
         return rows, metrics | ({"guide/hinted_success": success_rate(guided)} if guided else {})
-
-    def unhinted(self, episode: Episode) -> Episode:
-        """Return a hinted try after the prompts that the policy gets without the hint."""
-        history = self.config.history(self.policy.tokenizer)
-        return in_other_context(episode, history, remind_goal=self.config.remind_goal)
 
     def learn(self, iteration: int, rows: Sequence[Row]) -> Metrics:
         """Update by the clipped surrogate, with a floor under the ratio where one is set."""
@@ -116,15 +99,6 @@ class Guide(grpo.GRPO[Config]):
         highest = logprobs.detach() - math.log(self.config.ratio_floor)
         lowered = torch.where(advantage > 0, torch.minimum(behaviour, highest), behaviour)
         return self.learner.clipped_surrogate(logprobs, lowered, advantage, weight)
-
-
-def all_failed(episodes: Sequence[Episode]) -> list[list[Episode]]:
-    """Return the groups in which no try succeeded, without the tries whose infrastructure failed."""
-    groups: dict[str, list[Episode]] = defaultdict(list)
-    for episode in episodes:
-        if not episode.failed:
-            groups[episode.group].append(episode)
-    return [group for group in groups.values() if not any(episode.success for episode in group)]
 
 
 def train(config: Config) -> Path:

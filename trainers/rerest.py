@@ -24,7 +24,6 @@ from typing import Literal, get_args
 import numpy as np
 
 from palaestra.agents.attempts import feedback, in_view, pairs, retries
-from palaestra.agents.context import in_other_context
 from palaestra.agents.episode import Episode, success_rate
 from palaestra.agents.policies.core import Sampling
 from palaestra.agents.reflexion import reflexion
@@ -141,11 +140,6 @@ class ReReST(RoundsTrainer[Config]):
     def keep(self, iteration: int, episodes: Sequence[Episode]) -> list[Episode]:
         """Return the successes, each after the prompts of a policy that is given the task alone."""
         return [self.plain(episode) for episode in episodes if episode.success]
-
-    def plain(self, episode: Episode) -> Episode:
-        """Return a try without what stood before its first observation."""
-        history = self.config.history(self.policy.tokenizer)
-        return in_other_context(episode, history, remind_goal=self.config.remind_goal)
 
     def credit(self, iteration: int, episodes: Sequence[Episode]) -> tuple[list[Row], Metrics]:
         """Put the successes into the store; say how many of them are failures put right."""

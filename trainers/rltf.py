@@ -24,7 +24,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from palaestra.agents.attempts import feedback, in_view, pairs, retries
-from palaestra.agents.context import in_other_context
 from palaestra.agents.episode import Episode, success_rate
 from palaestra.trainers import grpo
 from palaestra.trainers.core.batch import Row, imitation_rows
@@ -82,8 +81,7 @@ class RLTF(grpo.GRPO[Config]):
         for (_, second), advantage in zip(found, first_turn_advantages(found), strict=True):
             if advantage == 0 or (advantage < 0 and not self.config.push_away):
                 continue
-            history = self.config.history(self.policy.tokenizer)
-            plain = in_other_context(second, history, remind_goal=self.config.remind_goal)
+            plain = self.plain(second)
             weight = self.config.distillation_coefficient * advantage
             rows += imitation_rows(plain, [weight] * len(plain.turns))
         return rows

@@ -18,7 +18,7 @@ from typing import Any, Generic, Literal, TypeVar
 import numpy as np
 import torch
 
-from palaestra.agents.context import Context
+from palaestra.agents.context import Context, in_other_context
 from palaestra.agents.episode import Episode, EpisodeWriter, success_rate
 from palaestra.agents.policies.core import Sampling, Tokenizer
 from palaestra.agents.progress import ProgressLine
@@ -220,6 +220,13 @@ class OnlineTrainer(ABC, Generic[C]):
     def play(self, jobs: Sequence[Job], agent: Agent | None = None) -> list[Episode]:
         """Play ``jobs`` with the policy as it is now, by ``agent`` or the configured one."""
         return rollout(jobs, agent or self.config.agent(), self.policy, self._settings)
+
+    def plain(self, episode: Episode) -> Episode:
+        """Return the episode after the prompts of a policy that is given the task alone: what an opening
+        (a hint, an earlier try) put before the first observation is gone.
+        """
+        history = self.config.history(self.policy.tokenizer)
+        return in_other_context(episode, history, remind_goal=self.config.remind_goal)
 
     def jobs(self, iteration: int, round_number: int = 0, tasks: int | None = None) -> list[Job]:
         """Draw tasks: all tries of a group share the task and the environment's seed."""

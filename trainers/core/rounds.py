@@ -150,15 +150,21 @@ class RoundsTrainer(OnlineTrainer[C], Generic[C]):
         agent = self.config.agent(self.config.temperature)
         return self.play_within(self.jobs(iteration), agent, self.config.round_steps)
 
-    def play_within(self, jobs: Sequence[Job], agent: Agent, actions: int) -> list[Episode]:
-        """Play ``jobs`` in their order, as long as the next one surely fits into ``actions`` (0: all)."""
-        if not actions:
-            return self.play(jobs, agent)
-        played: list[Episode] = []
-        while wave := affordable(jobs[len(played) :], actions - actions_of(played), self.max_steps):
+    def play_within(
+        self, jobs: Sequence[Job], agent: Agent, actions: int, earlier: Sequence[Episode] = ()
+    ) -> list[Episode]:
+        """Play ``jobs`` in their order, as long as the next one surely fits into what the episodes
+        ``earlier`` in the round left of ``actions`` (0: all).
+        """
+        played = list(earlier)
+        while wave := self.fitting(jobs[len(played) - len(earlier) :], actions, played):
             settings = round_settings(self._settings, played, len(wave))
             played += rollout(wave, agent, self.policy, settings)
-        return played
+        return played[len(earlier) :]
+
+    def fitting(self, jobs: Sequence[Job], actions: int, played: Sequence[Episode]) -> Sequence[Job]:
+        """Return the first of ``jobs`` that surely fit into what is left of ``actions`` (0: all of them)."""
+        return affordable(jobs, actions - actions_of(played), self.max_steps) if actions else jobs
 
     def credit(self, iteration: int, episodes: Sequence[Episode]) -> tuple[list[Row], Metrics]:
         """Put what is kept into the store. Rows are made in ``learn``, from the store."""
