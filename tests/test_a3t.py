@@ -350,4 +350,5 @@ def test_senseless_settings_are_refused(tmp_path, changes, words):
 
 def test_the_published_settings_are_settings():
     made = a3t.Config(policy="hf:x", **a3t.PRESETS["published"])  # type: ignore[arg-type]
-    assert (made.tries, made.epochs, made.learning_rate, made.failure_reward) == (40, 6, 1e-4, -1.0)
+    assert (made.tries, made.wanted, made.epochs, made.learning_rate) == (40, 40, 6, 1e-5)
+    assert (made.failure_reward, made.negative_floor_nats, made.length_mean) == (-1.0, 0.0, False)

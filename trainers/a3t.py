@@ -17,12 +17,13 @@ so R_f = 0 is imitation of the successes (RFT), and R_f = -1 with K = 1 contrast
 place. Hence K > 1 (``least_successes``): a task with fewer teaches by its successes only. A batch is drawn by
 task, up to ``trajectories_per_task`` successes and the failure, so that the ratio holds within an update.
 
-Where this differs from Eq. 1, each behind a switch, because a sum pushed down has no bottom:
-log-likelihoods are means over a trajectory's tokens (``length_mean``: failures are the longest trajectories);
-tokens of a failure are pushed no further than ``negative_floor_nats``; and observations are predicted in
-successes only, never un-predicted in failures, with weight ``observation_weight`` = w (off by default). Their
-mean divides by the same count of the agent's own tokens on both sides, so that w does not change the ratio.
-The paper does not say whether a round begins from the base model; here it does (``restart``).
+Where this differs from Eq. 1, because a sum pushed down has no bottom: log-likelihoods are means over a
+trajectory's tokens (``length_mean``: failures are the longest trajectories), and tokens of a failure are
+pushed no further than ``negative_floor_nats``; both are switches. Observations are predicted in successes
+only, with weight ``observation_weight`` = w (off by default); those of a failure, which Eq. 1 un-predicts,
+are never learnt from, and no switch changes that. Their mean divides by the same count of the agent's own
+tokens on both sides, so that w does not change the ratio. The paper does not say whether a round begins from
+the base model; here it does (``restart``).
 """
 
 from __future__ import annotations
@@ -118,18 +119,23 @@ class Config(RoundsConfig):
 
 
 PRESETS: dict[str, dict[str, object]] = {
-    # Of ALFWorld: Mistral-7B with LoRA, 600 training tasks, rounds 0 to 3.
+    # Of ALFWorld: Mistral-7B, 600 training tasks, rounds 0 to 3. The rate is 1e-4 with LoRA there; a tenth of
+    # it is our choice for all weights.
     "published": {
         "iterations": 4,
         "tasks_per_iteration": 600,
         "tries": 40,
+        "wanted": 40,  # all tries are made, also after successes
+        "rate": 0.2,  # our choice: not published
         "thought": True,
         "temperature": 0.7,  # our choice
         "epochs": 6,  # 10 in round 0
-        "learning_rate": 1e-4,
+        "learning_rate": 1e-5,
         "warmup_steps": 50,  # our choice
         "average_checkpoints": True,
+        "trajectories_per_task": 4,  # our choice
         "length_mean": False,
+        "negative_floor_nats": 0.0,
         "observation_weight": 1.0,
         "max_new_tokens": 128,  # our choice
         "max_context_tokens": 4096,  # our choice
