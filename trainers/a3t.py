@@ -119,8 +119,8 @@ class Config(RoundsConfig):
 
 
 PRESETS: dict[str, dict[str, object]] = {
-    # Of ALFWorld: Mistral-7B, 600 training tasks, rounds 0 to 3. The rate is 1e-4 with LoRA there; a tenth of
-    # it is our choice for all weights.
+    # Of ALFWorld: Mistral-7B, 600 training tasks, rounds 0 to 3. The learning rate is 1e-4 with LoRA
+    # there; a tenth of it is our choice for all weights.
     "published": {
         "iterations": 4,
         "tasks_per_iteration": 600,
@@ -139,6 +139,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "observation_weight": 1.0,
         "max_new_tokens": 128,  # our choice
         "max_context_tokens": 4096,  # our choice
+        "device": "cuda",
     },
 }
 

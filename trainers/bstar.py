@@ -111,6 +111,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "warmup_steps": 15,  # our choice
         "max_new_tokens": 512,  # our choice
         "max_context_tokens": 2048,  # our choice
+        "device": "cuda",
     },
 }
 

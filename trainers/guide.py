@@ -114,5 +114,6 @@ PRESETS: dict[str, dict[str, object]] = {
         "learning_rate": 1e-6,
         "max_new_tokens": 1024,
         "max_context_tokens": 4096,
+        "device": "cuda",
     }
 }

@@ -187,5 +187,6 @@ PRESETS: dict[str, dict[str, object]] = {
         "length_mean": False,
         "max_new_tokens": 256,  # our choice
         "max_context_tokens": 4096,  # our choice
+        "device": "cuda",
     }
 }

@@ -76,6 +76,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "trajectories_per_task": 4,  # our choice: the paper shows every distinct solution in every epoch
         "max_new_tokens": 512,
         "max_context_tokens": 4096,  # our choice
+        "device": "cuda",
     },
 }
 

@@ -207,5 +207,6 @@ PRESETS: dict[str, dict[str, object]] = {
         "learning_rate": 5e-6,
         "max_new_tokens": 1024,  # our choice
         "max_context_tokens": 4096,  # our choice
+        "device": "cuda",
     }
 }
