@@ -41,6 +41,7 @@ FINDINGS = """
 
 The search for a temperature is paid from the same actions, about half of them: with a budget this short it
 can only win where one temperature is far better than another. Published rounds are larger than their search.
+RFT's training time is not measured here: its runs were trained in the study of A3T and are only read.
 
 ## What came out
 
