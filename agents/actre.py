@@ -83,7 +83,7 @@ def compose(
             other = await _other_action(actor, thought, explaining) if _draws(actor, rate) or stuck else None
             if other is not None:
                 action, thinking = other
-                completion = written(actor.tokenizer, action, thinking)
+                completion = written(actor.tokenizer, action, thinking or None)
                 ids, kept = history.prompt(len(completion.ids))
                 actor.insert(ids, completion.ids, kept=kept)
                 valid = True

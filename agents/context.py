@@ -158,7 +158,7 @@ def reencode(episode: Episode, context: Context, *, remind_goal: bool = False) -
     """
 
     def completion(turn: Turn) -> Completion:
-        return written(context.tokenizer, turn.action, turn.tags.get("thought", ""))
+        return written(context.tokenizer, turn.action, turn.tags.get("thought"))
 
     return _retold(episode, context, completion, remind_goal)
 
@@ -214,12 +214,16 @@ def with_goal(observation: str, goal: str) -> str:
     return f"{observation}\nTask: {goal}"
 
 
-def written(tokenizer: Tokenizer, action: str, thought: str = "") -> Completion:
+def written(tokenizer: Tokenizer, action: str, thought: str | None = None) -> Completion:
     """Return the completion of a policy that thought and did this, with log-probs 0."""
     lead = getattr(format_of(tokenizer), "lead", "")
-    text = f"{lead}Thought: {thought}\nAction: {action}" if thought else f"{lead}{action}"
-    ids = [*tokenizer.encode(text), tokenizer.stop_id]
+    ids = [*tokenizer.encode(f"{lead}{spelled(action, thought)}"), tokenizer.stop_id]
     return Completion(ids, [0.0] * len(ids), "stop")
+
+
+def spelled(action: str, thought: str | None = None) -> str:
+    """Return the text of a completion: the action alone (None), or after a thought, which may be empty."""
+    return action if thought is None else f"Thought: {thought}\nAction: {action}"
 
 
 def _reply(format: Format, text: str, tool: bool) -> list[int]:

@@ -265,6 +265,10 @@ def test_reencode_writes_thoughts_where_there_are_some():
     original.turns[1].tags["thought"] = "I need it."
     again = reencode(original, AppendContext(BYTES, 1000))
     assert BYTES.decode(again.turns[1].completion_ids) == " Thought: I need it.\nAction: take"
+    original.turns[1].tags["thought"] = ""
+    again = reencode(original, AppendContext(BYTES, 1000))
+    assert BYTES.decode(again.turns[1].completion_ids) == " Thought: \nAction: take"
+    assert BYTES.decode(again.turns[0].completion_ids) == " go"
 
 
 def test_reencode_leaves_out_what_does_not_fit():

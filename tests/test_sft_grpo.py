@@ -122,6 +122,20 @@ def test_random_actions_of_a_noisy_expert_are_seen_but_not_imitated(tmp_path):
     assert noisy > 30
 
 
+def test_for_a_policy_that_thinks_actions_follow_an_empty_thought(tmp_path, guesser):
+    rows = {}
+    tokenizer = TinyPolicy.load(guesser).tokenizer
+    for thought in (False, True):
+        config = sft_config(tmp_path, episodes=5, thought=thought)
+        rows[thought] = sft.demonstration_rows(config, sft.expert_episodes(config), tokenizer)
+    for plain, thoughtful in zip(rows[False], rows[True], strict=True):
+        actions, said = (
+            tokenizer.decode([t for t, weight in zip(row.ids, row.imitation, strict=True) if weight])
+            for row in (plain, thoughtful)
+        )
+        assert said == "".join(f" Thought: \nAction: {action}" for action in actions.split())
+
+
 def test_failed_expert_episodes_are_left_out_unless_kept(tmp_path):
     hopeless = {"options": ("highest=1000", "max_steps=4")}
     with pytest.raises(OptionError, match="none of 40 expert episodes"):

@@ -9,14 +9,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from palaestra.agents.context import reencode
+from palaestra.agents.context import reencode, spelled
 from palaestra.agents.episode import Episode, success_rate
 from palaestra.agents.policies.core import Tokenizer
 from palaestra.agents.policies.scripted import ExpertPolicy
@@ -80,6 +80,8 @@ class Config:
     """How the history becomes a prompt."""
     window_turns: int | None = None
     """Turns that the window context shows; it has no effect with append."""
+    thought: bool = False
+    """Imitate the expert's action after an empty thought, in the form of policies that think."""
     remind_goal: bool = False
     """Repeat the goal with every observation after the first."""
     max_context_tokens: int = 2048
@@ -173,7 +175,13 @@ def expert_episodes(config: Config) -> list[Episode]:
             f"none of {len(played)} expert episodes of {config.env} can be imitated "
             f"(success {success_rate(played):.0%}): lower noise or raise the environment's max_steps"
         )
-    return kept
+    return [_thoughtful(episode) for episode in kept] if config.thought else kept
+
+
+def _thoughtful(episode: Episode) -> Episode:
+    return replace(
+        episode, turns=[replace(turn, tags={"thought": "", **turn.tags}) for turn in episode.turns]
+    )
 
 
 def _tasks(config: Config, options: dict[str, Any]) -> list[tuple[PanelItem, int]]:
@@ -231,7 +239,7 @@ def _policy(config: Config, run: Run, episodes: Sequence[Episode]) -> TrainableP
 
 def _texts(episode: Episode) -> list[str]:
     observations = [f"{turn.observation}\n>" for turn in episode.turns] + [episode.final_observation]
-    return observations + [f" {turn.action}" for turn in episode.turns]
+    return observations + [f" {spelled(turn.action, turn.tags.get('thought'))}" for turn in episode.turns]
 
 
 def _learner_config(config: Config, steps: int) -> LearnerConfig:
