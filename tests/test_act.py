@@ -13,6 +13,7 @@ from palaestra.agents.episode import Episode, Turn, read_episodes, sequences
 from palaestra.agents.policies.core import Completion
 from palaestra.agents.policies.scripted import ByteTokenizer, ScriptedPolicy
 from palaestra.agents.policies.tiny import TinyPolicy
+from palaestra.agents.react import parse
 from palaestra.agents.rollout import Job, RolloutSettings, rollout
 from palaestra.cli.main import parse_config
 from palaestra.envs.guess_number import GuessNumberTasks
@@ -332,27 +333,27 @@ def test_all_tries_at_a_question_see_the_same_ids_and_take_no_step(tmp_path):
 # ---- runs ------------------------------------------------------------------------------------------------
 
 
+def cloned(out, **changes):
+    settings = {
+        **{"width": 32, "layers": 1, "heads": 2, "vocab_size": 300},
+        **{"episodes": 60, "noise": 0.0, "epochs": 2, "batch_tokens": 200},
+        **{"learning_rate": 1e-2, "warmup_steps": 2},
+        **changes,
+    }
+    sft.train(sft.Config(**GUESS, out=out, **settings))
+    return out / "policy"
+
+
 @pytest.fixture(scope="module")
 def guesser(tmp_path_factory):
     """A policy that guesses in the right form, and knows little of halving."""
-    out = tmp_path_factory.mktemp("guesser")
-    sft.train(
-        sft.Config(
-            **GUESS,
-            out=out,
-            width=32,
-            layers=1,
-            heads=2,
-            vocab_size=300,
-            episodes=60,
-            noise=0.0,
-            epochs=2,
-            batch_tokens=200,
-            learning_rate=1e-2,
-            warmup_steps=2,
-        )
-    )
-    return out / "policy"
+    return cloned(tmp_path_factory.mktemp("guesser"))
+
+
+@pytest.fixture(scope="module")
+def thinker(tmp_path_factory):
+    """One that writes a thought (an empty one) before it guesses."""
+    return cloned(tmp_path_factory.mktemp("thinker"), thought=True)
 
 
 def act_config(out, policy, **changes):
@@ -414,6 +415,48 @@ def test_a_killed_run_goes_on_in_the_stage_where_it_was(tmp_path, monkeypatch, g
     assert metrics(straight) == metrics(tmp_path)
 
 
+# The stages of the published preset, with reasoning as there, after an introduction.
+THINKING = {"order": "v1-rl", "thought": True, "rl_iterations": 2, "iterations": 2, "max_new_tokens": 24}
+
+
+@pytest.fixture(scope="module")
+def thinking(tmp_path_factory, thinker):
+    """A run that nothing interrupted, by a policy that reasons."""
+    return act.train(
+        act_config(tmp_path_factory.mktemp("thinking"), thinker, save_episodes_every=1, **THINKING)
+    )
+
+
+def test_a_policy_that_reasons_is_asked_to_and_read_so(thinking):
+    names = sorted(path.name for path in (thinking / "stages").iterdir())
+    assert names == ["1-introduction", "2-act", "3-rl"]
+    tokenizer = TinyPolicy.load(thinking / "policy").tokenizer
+    for stage, asked in (("2-act", True), ("3-rl", False)):
+        files = sorted((thinking / "stages" / stage / "episodes").iterdir())
+        assert len(files) == 2
+        for row, file in zip(metrics(thinking / "stages" / stage), files, strict=True):
+            played = list(read_episodes(file))
+            for turn in (turn for episode in played for turn in episode.turns):
+                prompt = tokenizer.decode(turn.prompt_ids)
+                assert ("Think: which is better now, " in prompt) is asked
+            formed = [episode for episode in played if episode.tags["formed"]]
+            assert formed
+            assert row["answers/formed_share"] == pytest.approx(len(formed) / len(played))
+            for episode in formed:
+                said = tokenizer.decode(episode.turns[0].completion_ids)
+                assert parse(said)[1:] == (episode.tags["answer"], True)
+
+
+@pytest.mark.parametrize("update", [2, 7])  # of the introduction, of rl
+def test_a_killed_run_of_a_policy_that_reasons_goes_on_too(tmp_path, monkeypatch, thinker, thinking, update):
+    config = act_config(tmp_path, thinker, save_episodes_every=1, **THINKING)
+    with stopped_in(monkeypatch, act.Learner, "update", update):
+        act.train(config)
+    act.train(config)
+    assert same_weights(thinking, tmp_path)
+    assert metrics(thinking) == metrics(tmp_path)
+
+
 def test_the_stages_follow_one_another_and_leave_their_metrics(straight, guesser):
     names = sorted(path.name for path in (straight / "stages").iterdir())
     assert names == ["1-introduction", "2-act", "3-il", "4-rl"]
@@ -469,8 +512,10 @@ def test_stages_one_by_one_equal_one_run_of_them(tmp_path, guesser):
 
 @pytest.mark.parametrize("control", [{"shuffled_labels": True}, {"judging": "sft", "group_size": 8}])
 def test_controls_share_the_pairs_and_differ_in_what_is_learnt(tmp_path, guesser, control):
-    plain = act_config(tmp_path / "plain", guesser, order="act", introduction=0)
-    other = act_config(tmp_path / "other", guesser, order="act", introduction=0, **control)
+    # So many that some of the tries name a candidate, whose label then matters.
+    shared = {"order": "act", "introduction": 0, "tasks_per_iteration": 8}
+    plain = act_config(tmp_path / "plain", guesser, **shared)
+    other = act_config(tmp_path / "other", guesser, **shared, **control)
     act.train(plain)
     act.train(other)
     asked = [
@@ -509,10 +554,55 @@ def test_the_examination_shows_every_pair_in_both_orders():
     assert found["judge/both_orders"] == found["judge/accuracy_right_second"] == 0
 
 
-def test_rows_of_the_imitating_control_hold_the_right_answer(tmp_path, guesser):
-    config = act_config(tmp_path, guesser, order="act", judging="sft", group_size=8)
-    lessons = act.Lessons(config)
+def asking(trainer, config, policy, questions):
+    settings = config.answering(config.out / "stage", config.policy, 1)
+    return trainer(settings, policy, act.Learner(policy.model, settings.learner()), questions, config)
+
+
+def test_a_pass_asks_every_question_once_and_the_next_in_another_order(tmp_path, guesser):
     policy = TinyPolicy.load(guesser)
+    questions = [judging.act_question(state(goal=str(number))) for number in range(10)]
+
+    def sequence(**changes):
+        config = act_config(tmp_path, guesser, order="act", introduction=0, **changes)
+        trainer = asking(act.Answering, config, policy, questions)
+        size = config.tasks_per_iteration
+        jobs = [trainer.jobs(iteration) for iteration in range(1, 60 // size + 1)]
+        assert all(len(found) == size * config.group_size for found in jobs)
+        return [job.tags["question"] for found in jobs for job in found if job.attempt == 0]
+
+    drawn = sequence(tasks_per_iteration=3)
+    passes = [drawn[begin : begin + 10] for begin in range(0, 60, 10)]
+    assert all(sorted(numbers) == list(range(10)) for numbers in passes)
+    assert len({tuple(numbers) for numbers in passes}) == 6
+    # However many an iteration takes, also where that is more than a pass has.
+    assert drawn == sequence(tasks_per_iteration=5) == sequence(tasks_per_iteration=15)
+    assert drawn != sequence(tasks_per_iteration=3, seed=1)
+
+
+def test_further_rounds_ask_what_the_iteration_did_not_and_move_no_pass_on(tmp_path, guesser):
+    config = act_config(tmp_path, guesser, order="act", introduction=0)
+    questions = [judging.act_question(state(goal=str(number))) for number in range(10)]
+    trainer = asking(act.Answering, config, TinyPolicy.load(guesser), questions)
+    for iteration in range(1, 8):
+        # Rounds that miss few leave places free, which the next does not fall back on.
+        rounds = [trainer.chosen(iteration, number, missing) for number, missing in enumerate((3, 2, 3))]
+        assert [len(numbers) for numbers in rounds] == [3, 2, 3]
+        first, *further = ({*numbers} for numbers in rounds)
+        assert not first & (further[0] | further[1])
+        assert len(further[0] | further[1]) == 5
+        assert trainer.chosen(iteration, 2) == rounds[2]
+    few = asking(act.Answering, config, trainer.policy, questions[:3])
+    assert sorted(few.chosen(1)) == sorted(few.chosen(1, 1)) == [0, 1, 2]  # there are no others
+
+
+@pytest.mark.parametrize("thought", [False, True])
+def test_rows_of_the_imitating_control_hold_the_right_answer(tmp_path, guesser, thinker, thought):
+    clone = thinker if thought else guesser
+    changes = {"thought": thought, "max_new_tokens": 24}
+    config = act_config(tmp_path, clone, order="act", judging="sft", group_size=8, **changes)
+    lessons = act.Lessons(config)
+    policy = TinyPolicy.load(clone)
     questions = [judging.judge_question(pair) for pair in lessons.pairs]
     settings = config.answering(tmp_path / "stage", config.policy, 1, imitating=True)
     assert settings.learning_rate == config.imitation_learning_rate
@@ -520,11 +610,12 @@ def test_rows_of_the_imitating_control_hold_the_right_answer(tmp_path, guesser):
         settings, policy, act.Learner(policy.model, settings.learner()), questions, config
     )
     rows, _ = trainer.credit(1, trainer.collect(1))
-    numbers = trainer.draw(np.random.default_rng([0, 1, 0]))
+    numbers = trainer.chosen(1)
     assert len(rows) == 3
     for row, number in zip(rows, numbers, strict=True):
         taught = [row.ids[at] for at in range(len(row.ids)) if row.imitation[at]]
-        assert policy.tokenizer.decode(taught).strip() == questions[number].right
+        lead = "Thought: \nAction: " if thought else ""
+        assert policy.tokenizer.decode(taught).strip() == lead + questions[number].right
         assert taught[-1] == policy.tokenizer.stop_id
         assert row.advantage is None
 
@@ -558,7 +649,6 @@ def test_the_stage_act_raises_the_accuracy_on_held_out_states_in_both_orders(tmp
         ({"order": "act", "il_epochs": 7}, "il_epochs=7 would do nothing"),
         ({"order": "act", "judging": "sft"}, "group_size=4 would do nothing"),
         ({"order": "introduction", "introduction": 0, "iterations": 100}, "needs introduction"),
-        ({"thought": True}, "without thoughts"),
         ({"environment_steps": 5}, "environment_steps=5 would do nothing"),
         ({"gigpo_omega": 1.0}, "gigpo_omega=1.0 would do nothing"),
         ({"alternatives": 0}, "alternatives"),
@@ -587,10 +677,29 @@ def test_random_negatives_need_an_environment_that_lists_its_actions(tmp_path, g
         act.train(act_config(tmp_path, guesser, order="act", negatives="random"))
 
 
-def test_the_published_preset_is_a_configuration():
-    config = act.Config("hf:somewhere", **act.PRESETS["published"])
-    assert config.stages == ("act", "rl")
+@pytest.mark.parametrize(
+    ("preset", "stages"),
+    [
+        ("published", ("act", "il", "rl")),
+        ("published-v1-il", ("act", "il")),
+        ("published-v1-rl", ("act", "rl")),
+    ],
+)
+def test_there_is_a_published_preset_for_every_published_order(preset, stages):
+    config = act.Config("hf:somewhere", **act.PRESETS[preset])
+    assert config.stages == stages
     assert config.iterations * config.tasks_per_iteration == 10_240
+    imitating = config.imitating(config.out, config.policy)
+    assert (imitating.learning_rate, imitating.thought, imitating.device) == (1e-5, True, "cuda")
+    if "il" in stages:
+        assert (imitating.epochs, imitating.auxiliary_coefficient) == (3, 0.0)
+
+
+@pytest.mark.parametrize("order", ["v1-il", "v1-rl"])
+def test_the_settings_of_all_stages_are_refused_by_an_order_without_some(order):
+    """So nobody trains with the published settings of other stages than those that run."""
+    with pytest.raises(OptionError, match="would do nothing"):
+        act.Config("hf:somewhere", **{**act.PRESETS["published"], "order": order})
 
 
 def test_the_config_is_a_command_line():

@@ -275,6 +275,8 @@ The settings were fixed after looking at seed 0; this page has other tasks and f
   the policy's third action or a later one.
 * Advantages are not divided by the standard deviation, though the paper does so: with so weak a policy
   the reward of 0.1 for any admissible action then outweighs that for the right one.
+* The page was made when questions were drawn afresh in every iteration, with repeats across iterations; since
+  then training goes over them in passes.
 * There is no chain of thought in a model of 0.6 million parameters. The question is whether learning to tell
   actions apart helps to act, not whether reflection emerges.
 """
