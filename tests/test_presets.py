@@ -23,6 +23,11 @@ def test_every_trainer_has_the_published_settings(name):
     assert "published" in MODULES[name].PRESETS
 
 
+@pytest.mark.parametrize(("name", "preset"), [pair for pair in PRESETS if pair[1].startswith("published")])
+def test_published_settings_are_for_a_gpu(name, preset):
+    assert MODULES[name].PRESETS[preset]["device"] == "cuda"
+
+
 @pytest.mark.parametrize(("name", "preset"), PRESETS)
 def test_a_preset_makes_a_valid_config_that_holds_its_values(name, preset):
     settings = MODULES[name].PRESETS[preset]
