@@ -54,6 +54,7 @@ def compose(
     window_turns: int | None = None,
     thought: bool = True,
     remind_goal: bool = False,
+    system: str = "",
     sampling: Sampling | None = None,
     explaining: Sampling | None = None,
     max_context_tokens: int | None = None,
@@ -75,7 +76,7 @@ def compose(
 
     async def agent(actor: Actor) -> None:
         limit = min(max_context_tokens or _UNLIMITED_TOKENS, actor.context_tokens or _UNLIMITED_TOKENS)
-        history = make_context(context, actor.tokenizer, limit, window_turns)
+        history = make_context(context, actor.tokenizer, limit, window_turns, system)
         history.begin(actor.observation)
         inserted = failed_in_a_row = 0
         while not actor.done:

@@ -154,8 +154,14 @@ def _described(presets: Presets) -> str:
     """Return the presets as text for the help."""
     if not presets:
         return ""
-    lines = [f"  {name}: {' '.join(preset_arguments(presets, name)) or '(the defaults)'}" for name in presets]
+    typed = {name: " ".join(map(_shortened, preset_arguments(presets, name))) for name in presets}
+    lines = [f"  {name}: {arguments or '(the defaults)'}" for name, arguments in typed.items()]
     return "\n".join(["Presets (--preset NAME; options given beside it override it):", *lines])
+
+
+def _shortened(argument: str) -> str:
+    """Return an argument as it is typed; of a text, its beginning."""
+    return argument if " " not in argument else f'"{argument[:30]}..."'
 
 
 def _print_trainers(known: dict[str, str]) -> None:

@@ -712,3 +712,11 @@ def test_a_question_about_acting_is_asked_without_words():
     question = Question(state(), "", "open shelf")
     text = ByteTokenizer().decode(question.prompt(AppendContext(ByteTokenizer(), 500)))
     assert text == "You see a shelf.\n> go to shelfIt is closed.\n>"
+
+
+def test_judging_and_acting_begin_with_how_to_play(tmp_path):
+    reading = act_config(tmp_path, "tiny:nowhere", system="Halve.").reading
+    tokenizer = ByteTokenizer()
+    history = reading.history(tokenizer)
+    history.begin("Guess.")
+    assert tokenizer.decode(history.prompt()[0]).startswith("Halve.\n\nGuess.")

@@ -5,6 +5,7 @@ import importlib
 
 import pytest
 
+from palaestra.agents.react import parse
 from palaestra.cli import train
 from palaestra.cli.main import main
 from palaestra.errors import DataError, OptionError, UnknownNameError
@@ -26,6 +27,14 @@ def test_every_trainer_has_the_published_settings(name):
 @pytest.mark.parametrize(("name", "preset"), [pair for pair in PRESETS if pair[1].startswith("published")])
 def test_published_settings_are_for_a_gpu(name, preset):
     assert MODULES[name].PRESETS[preset]["device"] == "cuda"
+
+
+@pytest.mark.parametrize(("name", "preset"), [pair for pair in PRESETS if pair[1].startswith("published")])
+def test_a_published_form_of_answers_is_told(name, preset):
+    settings = MODULES[name].PRESETS[preset]
+    lines = str(settings.get("system", "")).splitlines()
+    shown = "\n".join(line for line in lines if line.startswith(("Thought:", "Action:")))
+    assert parse(shown)[2] == settings.get("thought", False)
 
 
 @pytest.mark.parametrize(("name", "preset"), PRESETS)

@@ -1,5 +1,6 @@
 """SFT and GRPO end to end on a very small model: they learn, resume exactly, and refuse idle options."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -134,6 +135,34 @@ def test_for_a_policy_that_thinks_actions_follow_an_empty_thought(tmp_path, gues
             for row in (plain, thoughtful)
         )
         assert said == "".join(f" Thought: \nAction: {action}" for action in actions.split())
+
+
+def test_how_to_play_is_told_before_every_episode(tmp_path, guesser):
+    told = "Halve what is left."
+    config = sft_config(tmp_path / "sft", episodes=8, epochs=1, system=told)
+    policy = TinyPolicy.load(sft.train(config) / "policy")
+    rows = sft.demonstration_rows(config, sft.expert_episodes(config), policy.tokenizer)
+    run = grpo.train(
+        grpo_config(tmp_path / "grpo", guesser, iterations=1, system=told, save_episodes_every=1)
+    )
+    tokenizer = TinyPolicy.load(guesser).tokenizer
+    played = read_episodes(run / "episodes" / "step-00000001.jsonl")
+    openings = [policy.tokenizer.decode(row.ids) for row in rows]
+    openings += [tokenizer.decode(episode.turns[0].prompt_ids) for episode in played]
+    assert len(openings) > 8
+    assert all(opening.startswith(f"{told}\n\n") for opening in openings)
+    assert not any(told in turn.observation for episode in played for turn in episode.turns)
+
+
+def test_a_run_from_before_a_setting_existed_goes_on_with_its_default(tmp_path):
+    config = sft_config(tmp_path, episodes=8, epochs=1)
+    path = sft.train(config) / "config.json"
+    record = json.loads(path.read_text())
+    del record["config"]["system"]
+    path.write_text(json.dumps(record))
+    with pytest.raises(OptionError, match="begun with system=''"):
+        sft.train(replace(config, system="Guess."))
+    sft.train(config)
 
 
 def test_failed_expert_episodes_are_left_out_unless_kept(tmp_path):

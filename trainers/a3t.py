@@ -39,6 +39,7 @@ from palaestra.agents.policies.core import Sampling
 from palaestra.agents.rollout import Agent
 from palaestra.agents.rounds import actions_of
 from palaestra.errors import OptionError
+from palaestra.trainers.core import instructions
 from palaestra.trainers.core.batch import Row
 from palaestra.trainers.core.learner import LearnerConfig, Metrics
 from palaestra.trainers.core.online import mean, run
@@ -112,6 +113,7 @@ class Config(RoundsConfig):
             window_turns=self.window_turns,
             thought=self.thought,
             remind_goal=self.remind_goal,
+            system=self.system,
             sampling=Sampling(self.composing_temperature, max_tokens=self.max_new_tokens),
             explaining=Sampling(max_tokens=self.explanation_tokens),
             max_context_tokens=self.max_context_tokens,
@@ -128,6 +130,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "wanted": 40,  # all tries are made, also after successes
         "rate": 0.2,  # our choice: not published
         "thought": True,
+        "system": instructions.HOUSEHOLD,  # our words
         "temperature": 0.7,  # our choice
         "epochs": 6,  # 10 in round 0
         "learning_rate": 1e-5,

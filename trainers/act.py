@@ -41,10 +41,10 @@ import torch
 from palaestra.agents.context import written
 from palaestra.agents.episode import Episode
 from palaestra.agents.policies.core import Policy, Sampling
-from palaestra.agents.react import make_context
 from palaestra.agents.rollout import Actor, Agent, Job, RolloutSettings, rollout
 from palaestra.errors import OptionError, UnknownNameError
 from palaestra.trainers import grpo, sft
+from palaestra.trainers.core import instructions
 from palaestra.trainers.core.batch import Row
 from palaestra.trainers.core.judging import (
     Comparison,
@@ -95,6 +95,7 @@ _ONLY_OF = {
 _PUBLISHED: dict[str, object] = {
     "introduction": 0,
     "thought": True,
+    "system": instructions.HOUSEHOLD,  # our words
     "iterations": 80,  # x 128 = 10,240 judge examples, which is one pass if there are as many pairs
     # Our choice: with 9.4 actions an episode (the mean of 512 generated games) and two pairs a state, as many
     # as 10,240 pairs need. A policy that often does what the expert does leaves fewer.
@@ -211,9 +212,8 @@ class Config(grpo.Config):
     @property
     def reading(self) -> Reading:
         """How the policy is shown things and read."""
-        return Reading(
-            self.context, self.window_turns, self.thought, self.remind_goal, self.max_context_tokens
-        )
+        names = [field.name for field in dataclasses.fields(Reading)]
+        return Reading(**{name: getattr(self, name) for name in names})
 
     def imitating(self, out: Path, policy: str) -> sft.Config:
         """Return the settings of the stage il; its expert episodes are the demonstrations of all stages."""
@@ -280,9 +280,8 @@ def answerer(
 
     async def agent(actor: Actor) -> None:
         question = questions[actor.job.tags["question"]]
-        ids = question.prompt(
-            reading.history(actor), remind_goal=reading.remind_goal, room_tokens=sampling.max_tokens
-        )
+        history = reading.history(actor.tokenizer, actor.context_tokens)
+        ids = question.prompt(history, remind_goal=reading.remind_goal, room_tokens=sampling.max_tokens)
         actor.observation = f"{question.state.observations[-1]}\n{question.asked}".strip()
         completion = await actor.generate(ids, sampling)
         answer, formed = reading.answer(actor.tokenizer, completion)
@@ -417,7 +416,7 @@ class Imitating(Answering):
         """Return prompt and right answer (after an empty thought, if any), the latter to be imitated."""
         reading, tokenizer = self._reading, self.policy.tokenizer
         right = written(tokenizer, question.right, "" if reading.thought else None).ids
-        context = make_context(reading.context, tokenizer, reading.max_context_tokens, reading.window_turns)
+        context = reading.history(tokenizer)
         ids = question.prompt(context, remind_goal=reading.remind_goal, room_tokens=len(right))
         sampled = [False] * len(ids) + [True] * len(right)
         return Row(

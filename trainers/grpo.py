@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from palaestra.agents.episode import Episode
 from palaestra.errors import OptionError
+from palaestra.trainers.core import instructions
 from palaestra.trainers.core.advantages import Baseline, Credit, CreditConfig, assign_credit
 from palaestra.trainers.core.batch import Row, policy_rows
 from palaestra.trainers.core.learner import LearnerConfig, Metrics
@@ -120,6 +121,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "context": "window",
         "window_turns": 2,
         "thought": True,
+        "system": instructions.HOUSEHOLD,  # our words
         "max_new_tokens": 512,
         "max_context_tokens": 2560,
         "baseline": "steps",

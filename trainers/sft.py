@@ -82,6 +82,9 @@ class Config:
     """Turns that the window context shows; it has no effect with append."""
     thought: bool = False
     """Imitate the expert's action after an empty thought, in the form of policies that think."""
+    system: str = ""
+    """How to play, told before the first observation (as a system message where the policy's chat template
+    has such). Give `--system "$(cat FILE)"` for a text in a file."""
     remind_goal: bool = False
     """Repeat the goal with every observation after the first."""
     max_context_tokens: int = 2048
@@ -200,7 +203,8 @@ def demonstration_rows(config: Config, episodes: Sequence[Episode], tokenizer: T
     """Return the rows to imitate: the episodes in the policy's own tokens, noise seen but not imitated."""
     rows: list[Row] = []
     for episode in episodes:
-        context = make_context(config.context, tokenizer, config.max_context_tokens, config.window_turns)
+        limit = config.max_context_tokens
+        context = make_context(config.context, tokenizer, limit, config.window_turns, config.system)
         shown = reencode(episode, context, remind_goal=config.remind_goal)
         weights = [0.0 if turn.tags.get("noise") else 1.0 for turn in shown.turns]
         rows.extend(row for row in imitation_rows(shown, weights) if any(row.imitation or ()))
@@ -227,7 +231,7 @@ def _policy(config: Config, run: Run, episodes: Sequence[Episode]) -> TrainableP
     if config.policy != "tiny":
         return trainable_policy(config.policy)
     return TinyPolicy.new(
-        [text for episode in episodes for text in _texts(episode)],
+        [*filter(None, [config.system]), *(text for episode in episodes for text in _texts(episode))],
         width=config.width,
         layers=config.layers,
         heads=config.heads,

@@ -47,7 +47,7 @@ from palaestra.agents.episode import Episode, sequences
 from palaestra.envs.panel import make_env
 from palaestra.errors import OptionError
 from palaestra.trainers import grpo
-from palaestra.trainers.core import losses
+from palaestra.trainers.core import instructions, losses
 from palaestra.trainers.core.advantages import Credit, turn_scores
 from palaestra.trainers.core.batch import Row, policy_rows
 from palaestra.trainers.core.learner import Learner, LearnerConfig, Metrics, PolicyLoss
@@ -187,6 +187,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "context": "window",
         "window_turns": 2,
         "thought": True,
+        "system": instructions.HOUSEHOLD,  # our words
         "max_new_tokens": 512,
         "max_context_tokens": 2560,
         "baseline": "steps",

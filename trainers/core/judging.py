@@ -36,11 +36,12 @@ class Reading:
     thought: bool = False
     remind_goal: bool = False
     max_context_tokens: int = 2048
+    system: str = ""
 
-    def history(self, actor: Actor) -> Context:
-        """Return an empty context for ``actor``."""
-        limit = min(self.max_context_tokens, actor.context_tokens or self.max_context_tokens)
-        return make_context(self.context, actor.tokenizer, limit, self.window_turns)
+    def history(self, tokenizer: Tokenizer, context_tokens: int | None = None) -> Context:
+        """Return an empty context for a policy that takes ``context_tokens``."""
+        limit = min(self.max_context_tokens, context_tokens or self.max_context_tokens)
+        return make_context(self.context, tokenizer, limit, self.window_turns, self.system)
 
     def answer(self, tokenizer: Tokenizer, completion: Completion) -> tuple[str, bool]:
         """Return the action that a completion names, and whether the completion has the right form: ended
@@ -155,7 +156,7 @@ def retrace(
     """
 
     async def agent(actor: Actor) -> None:
-        history = reading.history(actor)
+        history = reading.history(actor.tokenizer, actor.context_tokens)
         history.begin(actor.observation)
         for turn in demonstrations[actor.job.tags["demonstration"]].turns:
             if actor.done or actor.observation != turn.observation:

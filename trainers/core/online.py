@@ -62,6 +62,9 @@ class OnlineConfig:
     """Turns that the window context shows; it has no effect with append."""
     thought: bool = False
     """Completions read "Thought: ... Action: ..." instead of being the action."""
+    system: str = ""
+    """How to play, told before the first observation (as a system message where the policy's chat template
+    has such). Give `--system "$(cat FILE)"` for a text in a file."""
     remind_goal: bool = False
     """Repeat the goal with every observation after the first, as the policy was trained to see it."""
     max_context_tokens: int = 2048
@@ -133,6 +136,7 @@ class OnlineConfig:
             window_turns=self.window_turns,
             thought=self.thought,
             remind_goal=self.remind_goal,
+            system=self.system,
             sampling=Sampling(temperature=temperature, max_tokens=self.max_new_tokens),
             max_context_tokens=self.max_context_tokens,
             opening=opening,
@@ -140,7 +144,8 @@ class OnlineConfig:
 
     def history(self, tokenizer: Tokenizer) -> Context:
         """Return an empty context of the kind that episodes are played in."""
-        return make_context(self.context, tokenizer, self.max_context_tokens, self.window_turns)
+        limit = self.max_context_tokens
+        return make_context(self.context, tokenizer, limit, self.window_turns, self.system)
 
 
 # What may change when a run is resumed: no step's weights depend on it, but for rounding.

@@ -172,9 +172,19 @@ def _settle_config(directory: Path, trainer: str, config: Any, free: set[str]) -
             raise DataError(f"{path} is damaged ({error}); give another --out") from error
         if begun_trainer != trainer:
             raise OptionError(f"{directory} is a run of {begun_trainer!r}, not of {trainer!r}")
-        _refuse_changes(directory, begun, given, free)
+        _refuse_changes(directory, _defaults(config) | begun, given, free)
     record = {"trainer": trainer, "config": given, "versions": _versions()}
     _write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
+
+
+def _defaults(config: Any) -> dict[str, Any]:
+    """Return what a run had that was begun before a setting existed, as JSON has it."""
+    found = {
+        field.name: field.default
+        for field in dataclasses.fields(config)
+        if field.default is not dataclasses.MISSING
+    }
+    return json.loads(json.dumps(found, default=str))
 
 
 def _refuse_changes(directory: Path, begun: dict[str, Any], given: dict[str, Any], free: set[str]) -> None:
