@@ -127,7 +127,8 @@ def test_neutral_comparisons_favour_nobody():
 
 @pytest.mark.parametrize("context", ["append", "window"])
 @pytest.mark.parametrize("remind_goal", [False, True])
-def test_a_prompt_has_the_ids_of_an_agent_that_did_the_same(context, remind_goal):
+@pytest.mark.parametrize("thought", [False, True])
+def test_a_prompt_has_the_ids_of_an_agent_that_did_the_same(context, remind_goal, thought):
     tokenizer = ByteTokenizer()
 
     def fresh():
@@ -136,13 +137,14 @@ def test_a_prompt_has_the_ids_of_an_agent_that_did_the_same(context, remind_goal
     seen, done = ("first.", "second.", "third."), ("one", "two")
     episode = Episode("e", "t", "the goal", 0, "p", "a")
     for observation, action in zip(seen, (*done, "three"), strict=True):
-        episode.turns.append(Turn(observation, [], 0, [], [], action))
+        tags = {"thought": ""} if thought else {}
+        episode.turns.append(Turn(observation, [], 0, [], [], action, tags=tags))
     turn = reencode(episode, fresh(), remind_goal=remind_goal).turns[2]
     played = reencode(episode, fresh(), remind_goal=remind_goal)
     before = sequences(played)[-1].ids[: turn.kept + len(turn.prompt_ids)]
     asked = judging.act_question(
         state(goal="the goal", observations=seen, actions=done, expert="three")
-    ).prompt(fresh(), remind_goal=remind_goal)
+    ).prompt(fresh(), Reading(thought=thought, remind_goal=remind_goal))
     assert asked == before
 
 
@@ -153,7 +155,7 @@ def test_a_judge_prompt_shows_the_history_and_then_both_candidates_in_their_orde
     for shown in (pair, pair.swapped()):
         question = judging.judge_question(shown)
         assert question.right == "open shelf"
-        texts[shown.better] = tokenizer.decode(question.prompt(AppendContext(tokenizer, 5000)))
+        texts[shown.better] = tokenizer.decode(question.prompt(AppendContext(tokenizer, 5000), Reading()))
     assert texts[1] == (
         "You see a shelf.\n> go to shelfIt is closed.\nWhich is better now, look or open shelf?\n>"
     )
@@ -710,7 +712,7 @@ def test_the_config_is_a_command_line():
 
 def test_a_question_about_acting_is_asked_without_words():
     question = Question(state(), "", "open shelf")
-    text = ByteTokenizer().decode(question.prompt(AppendContext(ByteTokenizer(), 500)))
+    text = ByteTokenizer().decode(question.prompt(AppendContext(ByteTokenizer(), 500), Reading()))
     assert text == "You see a shelf.\n> go to shelfIt is closed.\n>"
 
 

@@ -38,7 +38,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from palaestra.agents.context import written
 from palaestra.agents.episode import Episode
 from palaestra.agents.policies.core import Policy, Sampling
 from palaestra.agents.rollout import Actor, Agent, Job, RolloutSettings, rollout
@@ -281,7 +280,7 @@ def answerer(
     async def agent(actor: Actor) -> None:
         question = questions[actor.job.tags["question"]]
         history = reading.history(actor.tokenizer, actor.context_tokens)
-        ids = question.prompt(history, remind_goal=reading.remind_goal, room_tokens=sampling.max_tokens)
+        ids = question.prompt(history, reading, sampling.max_tokens)
         actor.observation = f"{question.state.observations[-1]}\n{question.asked}".strip()
         completion = await actor.generate(ids, sampling)
         answer, formed = reading.answer(actor.tokenizer, completion)
@@ -415,9 +414,8 @@ class Imitating(Answering):
     def row(self, question: Question) -> Row:
         """Return prompt and right answer (after an empty thought, if any), the latter to be imitated."""
         reading, tokenizer = self._reading, self.policy.tokenizer
-        right = written(tokenizer, question.right, "" if reading.thought else None).ids
-        context = reading.history(tokenizer)
-        ids = question.prompt(context, remind_goal=reading.remind_goal, room_tokens=len(right))
+        right = reading.written(tokenizer, question.right).ids
+        ids = question.prompt(reading.history(tokenizer), reading, len(right))
         sampled = [False] * len(ids) + [True] * len(right)
         return Row(
             ids + right, sampled, [0.0] * len(sampled), imitation=[float(taught) for taught in sampled]

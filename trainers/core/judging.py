@@ -43,6 +43,10 @@ class Reading:
         limit = min(self.max_context_tokens, context_tokens or self.max_context_tokens)
         return make_context(self.context, tokenizer, limit, self.window_turns, self.system)
 
+    def written(self, tokenizer: Tokenizer, action: str) -> Completion:
+        """Return an action in the form in which the policy answers, after an empty thought if it thinks."""
+        return written(tokenizer, action, "" if self.thought else None)
+
     def answer(self, tokenizer: Tokenizer, completion: Completion) -> tuple[str, bool]:
         """Return the action that a completion names, and whether the completion has the right form: ended
         by itself, one line of action, after a thought where there is to be one.
@@ -98,14 +102,14 @@ class Question:
     right: str
     valid: tuple[str, ...] = ()
 
-    def prompt(self, context: Context, *, remind_goal: bool = False, room_tokens: int = 0) -> list[int]:
+    def prompt(self, context: Context, reading: Reading, room_tokens: int = 0) -> list[int]:
         """Return the ids of the prompt: those of an agent that saw and did the same, and then is asked.
 
         Raises ``ContextFull`` where it and ``room_tokens`` more do not fit.
         """
         state = self.state
         for number, observation in enumerate(state.observations):
-            text = with_goal(observation, state.goal) if remind_goal and number else observation
+            text = with_goal(observation, state.goal) if reading.remind_goal and number else observation
             if number == len(state.actions) and self.asked:
                 text = f"{text}\n{self.asked}"
             if number == 0:
@@ -113,7 +117,7 @@ class Question:
             else:
                 context.observe(text)
             if number < len(state.actions):
-                context.record(written(context.tokenizer, state.actions[number]))
+                context.record(reading.written(context.tokenizer, state.actions[number]))
         return context.prompt(room_tokens)[0]
 
 
@@ -171,7 +175,7 @@ def retrace(
                     await _alternative(actor, ids, reading, sampling)
             if (admissible := actor.info.get("admissible_actions")) is not None:
                 tags["admissible"] = list(admissible)
-            completion = written(actor.tokenizer, turn.action)
+            completion = reading.written(actor.tokenizer, turn.action)
             ids, kept = history.prompt(len(completion.ids))
             actor.insert(ids, completion.ids, kept=kept)
             history.record(completion)
