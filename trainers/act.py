@@ -19,9 +19,9 @@ instructions: ``introduction``, which is ours, first teaches it to answer such a
 Each stage is a run of its own in ``stages``, which a killed run resumes where it was. No training takes steps
 in the environment, beyond the expert's.
 
-With ``thought`` the policy reasons before it answers; the history in a question still shows actions alone.
-Whatever is imitated then follows an empty thought, as the expert has none: it keeps the form, but teaches to
-answer without reasoning.
+With ``thought`` the policy reasons before it answers. The expert's actions, those imitated and those in a
+question's history, then follow an empty thought, as it has none: that keeps the form, but teaches to answer
+without reasoning.
 """
 
 from __future__ import annotations
