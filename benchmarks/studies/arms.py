@@ -78,10 +78,10 @@ def untrained(seed: int, folder: Path) -> Path:
     return start(seed).parent
 
 
-def sampled(policy: Path) -> Contestant:
+def sampled(policy: Path, max_tokens: int = MAX_NEW_TOKENS, remind_goal: bool = True) -> Contestant:
     """Return a policy as the studies measure it: sampled at temperature 1, as it was trained."""
     return Contestant(
-        "policy", f"tiny:{policy}", temperature=1.0, max_tokens=MAX_NEW_TOKENS, remind_goal=True
+        "policy", f"tiny:{policy}", temperature=1.0, max_tokens=max_tokens, remind_goal=remind_goal
     )
 
 

@@ -110,13 +110,18 @@ small is more than the published share.
 
 
 def train(changes: dict[str, object], seed: int, folder: Path) -> Path:
-    """Train one arm of one seed; leave what it did in ``numbers.json``."""
+    """Train one arm of one seed."""
     base = grpo_config(
         folder / "run", start(seed), seed, iterations=3 * SCHEDULE, learning_rate=3e-4, threads=1
     )
     settings: dict[str, object] = {name: getattr(base, name) for name in grpo.Config.__dataclass_fields__}
     settings |= {"environment_steps": ENVIRONMENT_STEPS, "save_episodes_every": 0}
-    run = spear.train(spear.Config(**settings | changes))  # type: ignore[arg-type]
+    return trained(settings | changes, folder)
+
+
+def trained(settings: dict[str, object], folder: Path) -> Path:
+    """Train by ``settings``; leave what the run did in ``numbers.json``."""
+    run = spear.train(spear.Config(**settings))  # type: ignore[arg-type]
     (folder / "numbers.json").write_text(json.dumps(numbers(run)))
     return run
 

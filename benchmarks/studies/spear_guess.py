@@ -10,16 +10,14 @@ Settings were chosen on split valid, with seed 0 alone.
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 
-from arms import STARTS, Arm, Study, main
-from spear import CURVES, numbers, recipes
+from arms import STARTS, Arm, Study, main, sampled
+from spear import CURVES, recipes, trained
 
-from palaestra.agents.contestants import Contestant
 from palaestra.envs.panel import make_panel
-from palaestra.trainers import sft, spear
+from palaestra.trainers import sft
 
 ENV = "palaestra/GuessNumber-v0"
 OPTIONS = {"highest": 32, "max_steps": 8}
@@ -71,7 +69,7 @@ def start(seed: int) -> Path:
 
 
 def train(changes: dict[str, object], seed: int, folder: Path) -> Path:
-    """Train one arm of one seed; leave what it did in ``numbers.json``."""
+    """Train one arm of one seed."""
     settings: dict[str, object] = {
         "policy": f"tiny:{start(seed)}",
         "env": ENV,
@@ -90,14 +88,7 @@ def train(changes: dict[str, object], seed: int, folder: Path) -> Path:
         "seed": seed,
         "threads": 1,
     }
-    run = spear.train(spear.Config(**settings | changes))  # type: ignore[arg-type]
-    (folder / "numbers.json").write_text(json.dumps(numbers(run)))
-    return run
-
-
-def contestant(policy: Path) -> Contestant:
-    """Return a policy as it is measured: sampled at temperature 1, as it was trained."""
-    return Contestant("policy", f"tiny:{policy}", temperature=1.0, max_tokens=MAX_NEW_TOKENS)
+    return trained(settings | changes, folder)
 
 
 STUDY = Study(
@@ -112,7 +103,7 @@ STUDY = Study(
             ENV, 500, seed=1, options=OPTIONS | {"split": "test"}, name="GuessNumber, test (500)"
         )
     },
-    contestant=contestant,
+    contestant=partial(sampled, max_tokens=MAX_NEW_TOKENS, remind_goal=False),
     curves=CURVES,
 )
 
