@@ -211,8 +211,7 @@ class Config(grpo.Config):
     @property
     def reading(self) -> Reading:
         """How the policy is shown things and read."""
-        names = [field.name for field in dataclasses.fields(Reading)]
-        return Reading(**{name: getattr(self, name) for name in names})
+        return Reading(**self._shared_with(Reading))
 
     def imitating(self, out: Path, policy: str) -> sft.Config:
         """Return the settings of the stage il; its expert episodes are the demonstrations of all stages."""

@@ -113,10 +113,7 @@ class RFT(RoundsTrainer[Config]):
         """Put the successes into the store; say too how many tasks some own try solved in this round."""
         rows, metrics = super().credit(iteration, episodes)
         own = [episode for episode in episodes if not hints.is_hinted(episode)]
-        metrics |= own_play(own) | {
-            "round/coverage": self.solved_by(self.store.read(1, iteration)),
-            "round/solved": self.solved_by(own),
-        }
+        metrics |= own_play(own) | {"round/solved": self.solved_by(own)}
         if self.config.rationalise:
             guided = [episode for episode in episodes if hints.is_hinted(episode)]
             metrics["round/hinted"] = float(len(guided))
@@ -125,8 +122,7 @@ class RFT(RoundsTrainer[Config]):
 
     def solved_by(self, episodes: Sequence[Episode]) -> float:
         """Return the share of the tasks that some of ``episodes`` solved without a hint."""
-        solved = {e.key for e in episodes if e.success and not hints.is_hinted(e)}
-        return len(solved) / len(self.items)
+        return super().solved_by([episode for episode in episodes if not hints.is_hinted(episode)])
 
 
 def train(config: Config) -> Path:

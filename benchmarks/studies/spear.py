@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -154,18 +153,15 @@ def numbers(run: Path) -> dict[str, float]:
     }
 
 
-def arm(name: str) -> Arm:
-    """Return an arm by its name."""
-    run: Callable[[int, Path], Path] = partial(train, ARMS[name])
-    return Arm(name, run)
-
-
 STUDY = Study(
     name="spear",
     title="SPEAR against GRPO on generated ALFWorld games, small rooms",
     question="At equal environment steps from equal starts: does self-imitation with SPEAR's schedules beat "
     "GRPO, and more steps on good rows?",
-    arms=[Arm("untrained", untrained), *(arm(name) for name in ARMS)],
+    arms=[
+        Arm("untrained", untrained),
+        *(Arm(name, partial(train, changes)) for name, changes in ARMS.items()),
+    ],
     baseline="GRPO",
     findings=FINDINGS,
     curves=CURVES,

@@ -172,12 +172,15 @@ class RoundsTrainer(OnlineTrainer[C], Generic[C]):
         self.store.add(iteration, kept)
         self.round = iteration
         known = self.store.read(1, iteration)
-        solved = {episode.key for episode in known if episode.success}
         return [], {
             "round/kept": float(len(kept)),
-            "round/coverage": len(solved) / len(self.items),
+            "round/coverage": self.solved_by(known),
             "round/trajectories": float(len(known)),
         }
+
+    def solved_by(self, episodes: Sequence[Episode]) -> float:
+        """Return the share of the tasks that some of ``episodes`` solved."""
+        return len({episode.key for episode in episodes if episode.success}) / len(self.items)
 
     def learn(self, iteration: int, rows: Sequence[Row]) -> Metrics:
         """Train on the store; return the metrics of the optimiser steps, averaged, and their number."""
